@@ -1,0 +1,20 @@
+//! What both lives are made of: names, sizes, moments, the clock, tasks, secrets. Imports nothing of ours.
+
+mod clock;
+mod duration;
+mod moment;
+mod name;
+
+mod secret;
+mod size;
+mod tasks;
+
+pub(crate) use clock::Clock;
+pub(crate) use duration::Pretty;
+pub(crate) use duration::parse_duration;
+pub(crate) use moment::Moment;
+pub(crate) use name::Name;
+
+pub(crate) use secret::Secret;
+pub(crate) use size::ByteSize;
+pub(crate) use tasks::Tasks;

@@ -1,0 +1,237 @@
+//! Holds a tree against the vocabulary: keys that exist, values of the right kind.
+//!
+//! What is reported here, readers pass over in silence and take the default.
+
+mod unknown;
+
+use std::path::Path;
+
+use crate::config::codes;
+use crate::config::findings::At;
+use crate::config::findings::Findings;
+use crate::config::findings::Problem;
+use crate::config::findings::problem;
+use crate::config::node::Node;
+use crate::config::node::Scalar;
+use crate::config::node::Value;
+use crate::config::scalar::Typed;
+use crate::config::values;
+use crate::config::vocabulary::Block;
+use crate::config::vocabulary::Key;
+use crate::config::vocabulary::Kind;
+
+/// A check of one document.
+pub(crate) struct Check<'a> {
+    /// The block of the whole document: where misplaced keys are looked for.
+    pub(crate) root: &'static Block,
+    pub(crate) findings: &'a mut Findings,
+}
+
+impl Check<'_> {
+    /// Checks a map against its block.
+    pub(crate) fn block(&mut self, node: &Node, block: &'static Block, at: &At<'_>) {
+        for entry in node.entries() {
+            let here = at.key(&entry.key);
+            match block.find(&entry.key) {
+                Some(key) => self.keyed(&entry.value, key, &here),
+                None => {
+                    let problem = unknown::unknown(entry, block, self.root);
+                    self.findings.error(&here, entry.at, problem);
+                }
+            }
+        }
+        for key in block.all().filter(|key| key.required && node.entry(key.name).is_none()) {
+            let span = node.entries().first().map_or(node.span, |entry| entry.at);
+            let missing = problem(codes::MISSING_KEY, format!("`{}` is missing here", key.name));
+            self.findings.error(&at.key(key.name), span, missing.help(format!("add {}", sample(key))));
+        }
+    }
+
+    fn keyed(&mut self, node: &Node, key: &'static Key, at: &At<'_>) {
+        let off = node.is_off();
+        if node.is_broken() || (off && key.off) || (node.is_null() && key.nullable) {
+            return;
+        }
+        let says = |word: &str| node.text() == Some(word);
+        let problem = if key.off && !matches!(key.kind, Kind::Switch) && (says("false") || says("none")) {
+            let help = format!("write `{}: off`", key.name);
+            problem(codes::WRONG_TYPE, format!("`{}` is switched off with `off`", key.name)).help(help)
+        } else if off && key.kind.refuses_off() {
+            let help = match key.default {
+                "" => "remove the key".to_owned(),
+                default => format!("write a value, or remove the key for its default `{default}`"),
+            };
+            problem(codes::WRONG_TYPE, format!("`{}` cannot be switched off", key.name)).help(help)
+        } else if node.is_null() && !matches!(key.kind, Kind::Block(_) | Kind::Tree | Kind::Map(_)) {
+            no_value(node, &format!("write {}, or remove the key", sample(key)))
+        } else {
+            return self.value(node, &key.kind, at);
+        };
+        self.findings.error(at, node.span, problem);
+    }
+
+    fn value(&mut self, node: &Node, kind: &'static Kind, at: &At<'_>) {
+        if node.is_broken() {
+            return;
+        }
+        match (kind, &node.value) {
+            (Kind::Tree | Kind::Projection, _) => {}
+            (Kind::Block(block), Value::Map(_)) => self.block(node, block, at),
+            (Kind::Block(block), _) if node.is_null() => self.block(node, block, at),
+            (Kind::Map(inner), Value::Map(entries)) => {
+                for entry in entries {
+                    self.value(&entry.value, inner, &at.key(&entry.key));
+                }
+            }
+            (Kind::Map(_), _) if node.is_null() => {}
+            (Kind::List(inner), Value::List(items)) => self.items(items, inner, at),
+            (Kind::ListOrMap(inner, _), Value::List(items)) => self.items(items, inner, at),
+            (Kind::ListOrMap(_, inner), Value::Map(entries)) => {
+                for entry in entries {
+                    self.value(&entry.value, inner, &at.key(&entry.key));
+                }
+            }
+            (Kind::OneOrMany(inner), Value::List(items)) => self.items(items, inner, at),
+            (Kind::OneOrMany(inner), _) => self.value(node, inner, at),
+            (Kind::Block(_) | Kind::Map(_) | Kind::List(_) | Kind::ListOrMap(..), _) => {
+                self.findings.error(at, node.span, wrong_type(node, kind, at));
+            }
+            (_, Value::Scalar(scalar)) => {
+                if let Err(problem) = scalar_of_kind(scalar, kind) {
+                    self.findings.error(at, node.span, problem);
+                }
+            }
+            (_, Value::List(_) | Value::Map(_)) => {
+                self.findings.error(at, node.span, wrong_type(node, kind, at));
+            }
+        }
+    }
+
+    fn items(&mut self, items: &[Node], inner: &'static Kind, at: &At<'_>) {
+        for (index, item) in items.iter().enumerate() {
+            self.value(item, inner, &at.item(index));
+        }
+    }
+}
+
+impl Kind {
+    /// Whether `off` would be read as a strange value of it; texts and words tell for themselves.
+    fn refuses_off(self) -> bool {
+        !matches!(self, Self::Text | Self::Tree | Self::Scalar | Self::Level | Self::Switch | Self::OneOf(_) | Self::Url)
+    }
+}
+
+/// Whether a scalar is of a kind; what is only right in context is left to its reader.
+fn scalar_of_kind(scalar: &Scalar, kind: &Kind) -> Result<(), Problem> {
+    if scalar.typed == Typed::Null || scalar.text.is_empty() {
+        if matches!(kind, Kind::Scalar) && scalar.typed != Typed::Null {
+            return Ok(());
+        }
+        return Err(empty(scalar).help("write a value, or remove it"));
+    }
+    match kind {
+        Kind::Name => values::name(scalar).map(drop),
+        Kind::Duration { zero } => values::duration(scalar, *zero).map(drop),
+        Kind::Size => values::size(scalar).map(drop),
+        Kind::Ratio => values::ratio(scalar).map(drop),
+        Kind::RatioOr(word) if scalar.text == *word => Ok(()),
+        Kind::RatioOr(word) => values::ratio(scalar).map(drop).map_err(|mut problem| {
+            problem.help = problem.help.map(|help| format!("{help}, or `{word}`"));
+            problem
+        }),
+        Kind::Whole { min, max } => values::whole(scalar, *min, *max).map(drop),
+        Kind::Number { min } => values::number(scalar, *min).map(drop),
+        Kind::Switch => values::switch(scalar).map(drop),
+        Kind::OneOf(words) => values::one_of(scalar, words).map(drop),
+        Kind::Listen => values::listen(scalar).map(drop),
+        Kind::Database => values::database(scalar, Path::new("")).map(drop),
+        Kind::Proxy => values::proxy(scalar).map(drop),
+        Kind::Network => values::network(scalar).map(drop),
+        Kind::Level => values::level(scalar).map(drop),
+        Kind::HeaderName => values::header_name(scalar).map(drop),
+        Kind::Selector => values::selector(scalar).map(drop),
+        Kind::Text | Kind::Scalar | Kind::Url | Kind::RoutePath | Kind::JsonPath | Kind::Pattern => Ok(()),
+        Kind::Tree
+        | Kind::Projection
+        | Kind::Block(_)
+        | Kind::Map(_)
+        | Kind::List(_)
+        | Kind::ListOrMap(..)
+        | Kind::OneOrMany(_) => Ok(()),
+    }
+}
+
+fn empty(scalar: &Scalar) -> Problem {
+    let message = if scalar.is_secret() { format!("{} is empty", scalar.shown()) } else { "there is no value".to_owned() };
+    problem(codes::NO_VALUE, message)
+}
+
+fn no_value(node: &Node, help: &str) -> Problem {
+    node.scalar().map_or_else(|| problem(codes::NO_VALUE, "there is no value"), empty).help(help)
+}
+
+/// Another shape than the kind has.
+fn wrong_type(node: &Node, kind: &Kind, at: &At<'_>) -> Problem {
+    let wanted = match kind {
+        Kind::Block(_) | Kind::Map(_) => "a map of keys",
+        Kind::List(_) => "a list",
+        Kind::ListOrMap(..) => "a list or a map",
+        Kind::Duration { .. } => "a duration such as `5s`",
+        Kind::Size => "a size such as `1MiB`",
+        Kind::Ratio | Kind::RatioOr(_) => "a ratio such as `50%`",
+        Kind::Whole { .. } | Kind::Number { .. } => "a number",
+        Kind::Switch => "`true` or `false`",
+        _ => "one value",
+    };
+    let mut wrong = problem(codes::WRONG_TYPE, format!("{} takes {wanted}, not {}", at.subject(), described(node)));
+    wrong.help = wrong_type_help(node, kind, at.last());
+    wrong
+}
+
+fn wrong_type_help(node: &Node, kind: &Kind, key: &str) -> Option<String> {
+    if let [only] = node.entries()
+        && only.value.is_null()
+    {
+        return Some(format!("quote a placeholder: \"{{{}}}\"", only.key));
+    }
+    let text = node.scalar().filter(|scalar| !scalar.is_secret()).map(|scalar| scalar.text.as_str());
+    match (kind, text) {
+        (Kind::List(_) | Kind::ListOrMap(..), Some(text)) => Some(format!("write `{key}: [{text}]`")),
+        (Kind::List(Kind::Block(_)), None) if node.is_map() => Some("begin the item with `- `".to_owned()),
+        (Kind::Block(block), _) => {
+            let names: Vec<_> = block.all().map(|key| key.name).collect();
+            Some(format!("its keys are {}", values::listed(&names).replace(" or ", " and ")))
+        }
+        (Kind::Map(_), _) => Some("write a pair per line: `name: value`".to_owned()),
+        (Kind::Duration { .. }, _) => Some(format!("write `{key}: 5s`")),
+        _ => Some(format!("write `{key}: …` with one value")),
+    }
+}
+
+/// What a value is, for messages.
+pub(crate) fn described(node: &Node) -> &'static str {
+    match &node.value {
+        Value::List(_) => "a list",
+        Value::Map(_) => "a map",
+        Value::Scalar(scalar) => match scalar.typed {
+            Typed::Null => "nothing",
+            Typed::Bool(_) => "a switch",
+            Typed::Number(_) | Typed::NotFinite => "a number",
+            Typed::Text | Typed::Broken => "a text",
+        },
+    }
+}
+
+/// How the key might be written.
+fn sample(key: &Key) -> String {
+    let example = match key.kind {
+        Kind::ListOrMap(..) => "[…]",
+        _ if key.default.is_empty() || key.default.starts_with('(') => match key.kind {
+            Kind::Duration { .. } => "5s",
+            Kind::Ratio => "50%",
+            _ => "…",
+        },
+        _ => key.default,
+    };
+    format!("`{}: {example}`", key.name)
+}

@@ -1,0 +1,47 @@
+//! Text → settings: the first stage in the life of a configuration. Every mistake is a finding; none stops the rest.
+//!
+//! ```text
+//! locate ─▶ read ─▶ parse ─▶ interpolate ─▶ check ─▶ readers ──▶ relations ─▶ Spec
+//! where     bytes   trees    ${…}           keys,    block by   between
+//!                   with                    kinds    block      documents
+//!                   places                  (vocabulary)
+//! ```
+
+mod check;
+mod codes;
+mod documents;
+mod environment;
+mod files;
+mod findings;
+mod interpolate;
+mod load;
+mod locate;
+mod node;
+mod parse;
+mod quarantine;
+mod readers;
+mod relations;
+mod render;
+mod route_path;
+mod scalar;
+pub(crate) mod schema;
+mod similar;
+pub(crate) mod spec;
+mod template;
+mod values;
+mod vocabulary;
+
+pub(crate) use documents::DocumentKind;
+pub(crate) use environment::Environment;
+pub(crate) use files::Files;
+pub(crate) use files::read;
+pub(crate) use load::DocumentId;
+pub(crate) use load::Loaded;
+pub(crate) use load::load;
+pub(crate) use locate::Location;
+pub(crate) use locate::locate;
+pub(crate) use quarantine::load_quarantined;
+pub(crate) use values::parse_listen;
+
+#[cfg(test)]
+mod tests;

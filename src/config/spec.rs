@@ -1,0 +1,397 @@
+//! The settings: what a configuration means, with every default filled in and every reference checked.
+//!
+//! No `Option` stands for a defaulted value, no text is left to parse, and nothing here knows YAML. `plan` compiles it.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderName;
+use http::Method;
+use regex::Regex;
+
+use crate::base::ByteSize;
+use crate::base::Name;
+use crate::base::Secret;
+use crate::policy::breaker::BreakerSettings;
+use crate::policy::freshness::CacheSettings;
+use crate::policy::outcome::Classify;
+use crate::shape::Path;
+use crate::shape::Projection;
+use crate::shape::Shape;
+
+/// A whole configuration.
+#[derive(Debug)]
+pub(crate) struct Spec {
+    /// `aggd.yaml`.
+    pub(crate) server: ServerSpec,
+    /// The sources, in configuration order.
+    pub(crate) sources: Vec<SourceSpec>,
+    /// The routes, in configuration order.
+    pub(crate) routes: Vec<RouteSpec>,
+    /// SHA-256 over the effective text of every file, in hexadecimal: two equal digests are one configuration.
+    pub(crate) digest: String,
+    /// The configuration in force, as `/admin/config` shows it: defaults merged in, secrets as `***`. A JSON object
+    /// `{"server": {…}, "sources": [{…}], "routes": [{…}]}` whose keys are those of the YAML files.
+    pub(crate) rendered: Arc<str>,
+}
+
+/// `aggd.yaml`.
+#[derive(Debug, Clone)]
+pub(crate) struct ServerSpec {
+    pub(crate) listen: Listen,
+    pub(crate) admin_listen: Option<Listen>,
+    pub(crate) admin_token: Option<Secret>,
+    pub(crate) database: Database,
+    pub(crate) limits: Limits,
+    pub(crate) deadline: DeadlineSpec,
+    pub(crate) cache: StoreLimits,
+    pub(crate) client: ClientSpec,
+    pub(crate) reload: ReloadSpec,
+    pub(crate) telemetry: TelemetrySpec,
+}
+
+/// Where a server listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Listen {
+    /// `127.0.0.1:8080`
+    Tcp(SocketAddr),
+    /// `unix:/path`
+    Unix(PathBuf),
+}
+
+/// `database:`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Database {
+    /// `off`: no audit log.
+    Off,
+    /// `sqlite://PATH`: the file, relative paths resolved against the folder of `aggd.yaml` (or the working directory
+    /// where there is no `aggd.yaml`).
+    Sqlite(PathBuf),
+    /// `postgres://…`: the URL as written; it may hold a password.
+    Postgres(Secret),
+}
+
+/// `limits:`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Limits {
+    /// Outbound calls in flight over all sources. At least 1.
+    pub(crate) concurrency: u32,
+    /// Callers waiting for one of those.
+    pub(crate) max_waiting: u32,
+    pub(crate) max_request_bytes: ByteSize,
+    pub(crate) max_connections: u32,
+}
+
+/// `deadline:`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct DeadlineSpec {
+    /// The header in which clients say how long they wait; `None`: `off`.
+    pub(crate) header: Option<HeaderName>,
+    /// The most that a request may take, whatever the client says.
+    pub(crate) max: Duration,
+    /// A client that waits no longer than this is refused at once.
+    pub(crate) low_timeout_threshold: Duration,
+    /// Kept back to assemble and write the answer.
+    pub(crate) response_reserve: Duration,
+}
+
+/// `cache:` of `aggd.yaml`: the bounds of the in-memory store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct StoreLimits {
+    pub(crate) max_bytes: ByteSize,
+    pub(crate) max_entries: u64,
+}
+
+/// `client:`, the shared HTTP client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ClientSpec {
+    /// Sent as `User-Agent`.
+    pub(crate) user_agent: String,
+    /// The default of every source's `connect_timeout`.
+    pub(crate) connect_timeout: Duration,
+    pub(crate) pool_idle_timeout: Duration,
+    pub(crate) pool_max_idle_per_host: u32,
+    /// An `http://` or `https://` proxy for every call; its URL may hold a password.
+    pub(crate) proxy: Option<Secret>,
+    /// PEM certificates trusted besides the system's: the file and what it held when it was read.
+    pub(crate) ca: Option<Pem>,
+    /// Whether addresses of private networks and loopback may be called.
+    pub(crate) allow_private_networks: bool,
+    /// Networks never called, besides link-local and metadata addresses.
+    pub(crate) deny_networks: Vec<Network>,
+}
+
+/// A PEM file that was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Pem {
+    pub(crate) path: PathBuf,
+    pub(crate) content: Vec<u8>,
+}
+
+/// A network in CIDR notation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Network {
+    pub(crate) address: std::net::IpAddr,
+    /// 0 to 32, or to 128.
+    pub(crate) prefix: u8,
+}
+
+/// `reload:`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ReloadSpec {
+    /// Whether the operating system is asked to tell of changes.
+    pub(crate) watch: bool,
+    /// How often the files are read to see changes that it does not tell; `None`: `off`.
+    pub(crate) poll: Option<Duration>,
+    /// How long the files must be quiet before they are loaded.
+    pub(crate) debounce: Duration,
+    pub(crate) on_invalid: OnInvalid,
+}
+
+/// `on_invalid:`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OnInvalid {
+    /// One finding refuses the whole new configuration.
+    Reject,
+    /// A broken document keeps its last good version; the rest is applied.
+    Quarantine,
+}
+
+/// `telemetry:`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TelemetrySpec {
+    pub(crate) logs: LogFormat,
+    /// `error`, `warn`, `info`, `debug`, `trace`, or a tracing filter such as `info,aggd=debug`.
+    pub(crate) level: String,
+}
+
+/// `telemetry.logs`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+/// A `source:` document.
+#[derive(Debug)]
+pub(crate) struct SourceSpec {
+    pub(crate) name: Name,
+    pub(crate) description: Option<String>,
+    pub(crate) upstream: Upstream,
+    /// In the order written.
+    pub(crate) params: Vec<ParamSpec>,
+    /// `format`, `success_when`, `project`, `omit`, compiled.
+    pub(crate) shape: Shape,
+    pub(crate) classify: Classify,
+    pub(crate) policies: PolicySpec,
+    /// Whether it is part of `GET /aggregate`. Never with a required parameter.
+    pub(crate) aggregate: bool,
+    /// A hash of everything that changes what its answers mean (request, decode, shape): two configurations with equal
+    /// revisions may share cache entries.
+    pub(crate) revision: u64,
+}
+
+/// Where a source's data comes from.
+#[derive(Debug)]
+pub(crate) enum Upstream {
+    Http(Box<HttpSpec>),
+    /// `static:` — the data as JSON text.
+    Static(Arc<str>),
+}
+
+/// The request part of a source with a `url`.
+#[derive(Debug)]
+pub(crate) struct HttpSpec {
+    pub(crate) method: Method,
+    pub(crate) url: UrlTemplate,
+    /// Name and value, in the order written; a list in YAML gives one pair per item.
+    pub(crate) query: Vec<(String, Template)>,
+    pub(crate) headers: Vec<(HeaderName, Template)>,
+    pub(crate) body: Option<BodySpec>,
+    /// Client headers passed on and part of the cache key.
+    pub(crate) forward_headers: Vec<HeaderName>,
+    pub(crate) auth: Option<AuthSpec>,
+    /// How many redirects are followed.
+    pub(crate) redirects: u32,
+    pub(crate) max_response_bytes: ByteSize,
+}
+
+/// An absolute URL with placeholders in path and query only.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct UrlTemplate {
+    /// `https://host:port`, normalised, without a trailing slash; may hold no user or password.
+    pub(crate) origin: String,
+    /// From the first `/` to the `?`; at least `/`. Placeholders are encoded as path segments.
+    pub(crate) path: Template,
+    /// The pairs of the URL's own query, percent-decoded, before those of `query`.
+    pub(crate) query: Vec<(String, Template)>,
+    /// Whether the URL came from `${…}`, so that what prints it prints `***`.
+    pub(crate) secret: bool,
+}
+
+/// A text with placeholders: pieces in order.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Template {
+    pub(crate) pieces: Vec<Piece>,
+}
+
+/// One piece of a template.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Piece {
+    /// Text as it is (`{{` and `}}` already one brace).
+    Literal(String),
+    /// `{name}`: in a source one of its `params`; in a route see [`RouteValue`].
+    Placeholder(String),
+}
+
+/// `body:`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum BodySpec {
+    /// A YAML tree, sent as JSON.
+    Json(BodyTree),
+    /// A string, sent as it is with `content_type`.
+    Text { text: Template, content_type: String },
+}
+
+/// A body whose leaves may be placeholders.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum BodyTree {
+    /// A scalar without placeholder, as JSON text.
+    Json(String),
+    /// A scalar that is one placeholder alone: keeps the parameter's type; absent parameter: `null`.
+    Param(String),
+    /// A text with placeholders inside: a JSON string.
+    Text(Template),
+    List(Vec<BodyTree>),
+    Map(Vec<(String, BodyTree)>),
+}
+
+/// `auth:` of a source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum AuthSpec {
+    Bearer(Secret),
+    Basic { user: String, password: Secret },
+    Header { name: HeaderName, value: Secret },
+}
+
+/// One of `params:`.
+#[derive(Debug, Clone)]
+pub(crate) struct ParamSpec {
+    pub(crate) name: String,
+    pub(crate) kind: ParamKind,
+    pub(crate) required: bool,
+    /// The default, as the text a client would send; valid for the kind and its limits.
+    pub(crate) default: Option<String>,
+    /// For numbers and integers.
+    pub(crate) min: Option<f64>,
+    pub(crate) max: Option<f64>,
+    /// For strings; anchored at both ends.
+    pub(crate) pattern: Option<Regex>,
+    /// The texts allowed; empty: any.
+    pub(crate) allowed: Vec<String>,
+}
+
+/// `type:` of a parameter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ParamKind {
+    String,
+    Integer,
+    Number,
+    Boolean,
+}
+
+/// The policies of a source, `defaults` merged in.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct PolicySpec {
+    /// Total budget within one request.
+    pub(crate) timeout: Duration,
+    /// Per attempt; `None`: what is left of the budget.
+    pub(crate) attempt_timeout: Option<Duration>,
+    /// DNS, TCP and TLS.
+    pub(crate) connect_timeout: Duration,
+    /// The longest gap between two chunks of a body; `None`: none of its own.
+    pub(crate) read_timeout: Option<Duration>,
+    pub(crate) breaker: BreakerSettings,
+    /// `None`: `cache: off`: nothing stored, nothing shared, every request calls.
+    pub(crate) cache: Option<CacheSettings>,
+    pub(crate) fallback: Vec<FallbackSpec>,
+}
+
+/// One step of `fallback:`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum FallbackSpec {
+    /// A copy at most this long past its ttl.
+    Stale { max_age: Duration },
+    /// Another source, by name; declared, no cycle, depth at most 3.
+    Source(Name),
+    /// A constant, as JSON text.
+    Value(Arc<str>),
+}
+
+/// A `route:` document.
+#[derive(Debug)]
+pub(crate) struct RouteSpec {
+    /// As written: `/cities/{city}`, `/files/{*rest}`. Checked: leads with `/`, no clash, no path of aggd's own
+    /// but `/aggregate` (declaring which replaces it).
+    pub(crate) path: String,
+    pub(crate) description: Option<String>,
+    pub(crate) method: Method,
+    /// In the order written.
+    pub(crate) parts: Vec<PartSpec>,
+    pub(crate) respond: Respond,
+    /// Only with `respond: merge`, over the merged document.
+    pub(crate) project: Projection,
+    /// Only with `respond: merge`.
+    pub(crate) omit: Vec<Path>,
+    pub(crate) timeout: Duration,
+    pub(crate) min_sources: u32,
+    /// The tag of the entries fetched for this route.
+    pub(crate) cache_key: String,
+    /// Added to the response; no placeholders.
+    pub(crate) headers: Vec<(HeaderName, http::HeaderValue)>,
+}
+
+/// One source of a route.
+#[derive(Debug, Clone)]
+pub(crate) struct PartSpec {
+    pub(crate) alias: Name,
+    /// A declared source.
+    pub(crate) source: Name,
+    /// Values for the source's `params`, by name, each declared there. A parameter not listed here is filled from the
+    /// request's query by its name.
+    pub(crate) params: Vec<(String, RouteTemplate)>,
+    pub(crate) required: bool,
+}
+
+/// A text made from the request.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct RouteTemplate {
+    pub(crate) pieces: Vec<RoutePiece>,
+}
+
+/// One piece of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum RoutePiece {
+    Literal(String),
+    Value(RouteValue),
+}
+
+/// What a route's placeholder names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum RouteValue {
+    /// `{path.x}`: declared in the route's path.
+    Path(String),
+    /// `{query.x}`
+    Query(String),
+    /// `{header.x}`
+    Header(HeaderName),
+}
+
+/// `respond:`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Respond {
+    Envelope,
+    Merge,
+}

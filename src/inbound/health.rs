@@ -1,0 +1,104 @@
+//! How the gateway is: what `/health` and `/readyz` say. No upstream is called for it.
+
+use std::time::Duration;
+use std::time::SystemTime;
+
+use serde_json::Map;
+use serde_json::Value;
+use serde_json::json;
+
+use crate::base::Moment;
+use crate::inbound::server::Server;
+use crate::live::LiveSource;
+use crate::plan::CallPlan;
+
+/// The body of `/health`.
+pub(crate) async fn page(server: &Server) -> Value {
+    let db = database(server).await;
+    let now = server.shared.clock.now();
+    let snapshot = server.shared.live.load();
+    let mut upstreams = Map::new();
+    let mut any_degraded = false;
+    for source in snapshot.sources.iter().filter(|source| matches!(source.plan.call, CallPlan::Http(_))) {
+        any_degraded |= source.view(now).state.is_degraded();
+        upstreams.insert(source.plan.name.to_string(), circuit(source, now));
+    }
+    let cache = snapshot.cache.stats(now);
+    let load = server.status.last();
+    let status = match db {
+        "error" => "error",
+        _ if any_degraded || load.is_refused() => "degraded",
+        _ => "ok",
+    };
+    json!({
+        "status": status,
+        "db": db,
+        "cache": {
+            "total_entries": cache.total,
+            "fresh_entries": cache.fresh,
+            "stale_entries": cache.stale,
+            "bytes": cache.bytes,
+            "store": "memory",
+        },
+        "upstreams": upstreams,
+        "config": {
+            "generation": snapshot.generation,
+            "digest": snapshot.plan.digest,
+            "loaded_at": rfc3339(snapshot.loaded_at),
+            "last_reload": load.result,
+            "findings": load.findings,
+        },
+        "audit": audit(server),
+        "uptime_seconds": seconds(now.since(server.started)),
+        "version": env!("CARGO_PKG_VERSION"),
+    })
+}
+
+/// Whether the gateway can serve, and why not.
+pub(crate) async fn readiness(server: &Server) -> (bool, Value) {
+    let db = database(server).await;
+    let stopping = server.is_stopping();
+    let ready = db != "error" && !stopping;
+    (ready, json!({"status": if ready { "ready" } else { "not_ready" }, "db": db, "stopping": stopping}))
+}
+
+/// One circuit, as it is at this moment.
+pub(crate) fn circuit(source: &LiveSource, now: Moment) -> Value {
+    let view = source.view(now);
+    let mut body = Map::new();
+    body.insert("circuit_state".into(), view.state.as_str().into());
+    body.insert("consecutive_failures".into(), view.consecutive_failures.into());
+    if let Some(ago) = view.opened_ago {
+        body.insert("opened_ago_seconds".into(), seconds(ago));
+    }
+    if let Some(wait) = view.recovers_in {
+        body.insert("recovers_in_seconds".into(), seconds(wait));
+    }
+    body.insert("last_success_ago_seconds".into(), view.last_success_ago.map_or(Value::Null, seconds));
+    body.into()
+}
+
+/// Wall time as RFC 3339, in UTC, to the millisecond.
+pub(crate) fn rfc3339(at: SystemTime) -> String {
+    jiff::Timestamp::try_from(at).map_or_else(|_| String::new(), |at| format!("{at:.3}"))
+}
+
+async fn database(server: &Server) -> &'static str {
+    match &server.store {
+        None => "off",
+        Some(store) if store.ping(server.shared.clock.now()).await => "ok",
+        Some(_) => "error",
+    }
+}
+
+fn audit(server: &Server) -> Value {
+    let Some(queue) = &server.shared.audit else { return Value::Null };
+    let counts = queue.counts();
+    json!({"pending": counts.pending, "written": counts.written, "dropped": counts.dropped})
+}
+
+/// Seconds with millisecond precision.
+fn seconds(length: Duration) -> Value {
+    let millis = u32::try_from(length.as_millis()).unwrap_or(u32::MAX);
+    (f64::from(millis) / 1000.0).into()
+}

@@ -1,0 +1,223 @@
+//! One HTTP request in, one response out: ids, bounds, which plane, and what happens once the bytes are written.
+
+use std::convert::Infallible;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Context;
+use std::task::Poll;
+
+use axum::body::Body;
+use bytes::Bytes;
+use futures_util::FutureExt;
+use http::HeaderMap;
+use http::HeaderName;
+use http::HeaderValue;
+use http::Method;
+use http::Request;
+use http::Response;
+use http::StatusCode;
+use http::header;
+use http_body_util::Full;
+use hyper::body::Frame;
+use hyper::body::Incoming;
+use hyper::body::SizeHint;
+use tower::ServiceExt;
+
+use crate::inbound::listen::Peer;
+use crate::inbound::serve::Plane;
+use crate::inbound::server::Server;
+use crate::request;
+use crate::request::After;
+use crate::request::Ask;
+use crate::request::Problem;
+use crate::request::Reply;
+use crate::request::Shared;
+use crate::request::Trace;
+use crate::request::Trail;
+
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+/// Paths of the control plane that the main listener serves in any case.
+const PROBES: [&str; 2] = ["/livez", "/readyz"];
+
+/// What answers the requests of one connection.
+#[derive(Clone)]
+pub(crate) struct Service {
+    pub(crate) server: Arc<Server>,
+    pub(crate) control: axum::Router,
+    pub(crate) plane: Plane,
+    pub(crate) peer: Peer,
+}
+
+impl Service {
+    /// Answers one request. A panic anywhere in its work is its own 500, never the end of the process.
+    pub(crate) async fn answer(self, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+        let request_id = request_id(request.headers());
+        let trace = Trace::read(request.headers());
+        let parent = trace.parent.clone();
+        let metrics = Arc::clone(&self.server.shared.metrics);
+        let work = self.route(request, Arc::clone(&request_id), trace);
+        let mut response = match AssertUnwindSafe(work).catch_unwind().await {
+            Ok(response) => response,
+            Err(_) => {
+                metrics.server.panicked();
+                tracing::error!(request_id = &*request_id, "a panic ended this request");
+                of_problem(&Problem::internal(), &request_id)
+            }
+        };
+        let headers = response.headers_mut();
+        if let Ok(id) = HeaderValue::from_str(&request_id) {
+            headers.insert(X_REQUEST_ID, id);
+        }
+        headers.insert(TRACEPARENT, parent);
+        Ok(response)
+    }
+
+    async fn route(self, request: Request<Incoming>, request_id: Arc<str>, trace: Trace) -> Response<Body> {
+        let shared = &self.server.shared;
+        if let Some(problem) = too_large(&self.server, request.headers()) {
+            return of_problem(&problem, &request_id);
+        }
+        let path = request.uri().path();
+        if self.plane == Plane::Main {
+            if request.method() == Method::OPTIONS
+                && let Some(known) = request::methods(shared, path)
+            {
+                return options(&Problem::wrong_method(&known));
+            }
+            let ask = Ask {
+                method: request.method(),
+                path,
+                query: request.uri().query(),
+                headers: request.headers(),
+                request_id: Arc::clone(&request_id),
+                trace,
+                arrived: shared.clock.now(),
+                trail: Trail::default(),
+            };
+            if let Some(reply) = request::run(shared, ask).await {
+                return of_reply(shared, reply);
+            }
+            if self.server.admin_apart && !PROBES.contains(&path) {
+                return of_problem(&unknown_path(path), &request_id);
+            }
+        }
+        self.ask_control(request, &request_id).await
+    }
+
+    async fn ask_control(self, request: Request<Incoming>, request_id: &Arc<str>) -> Response<Body> {
+        let path = request.uri().path().to_owned();
+        let wants_options = request.method() == Method::OPTIONS;
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(self.peer);
+        request.extensions_mut().insert(RequestId(Arc::clone(request_id)));
+        let response = match self.control.oneshot(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        };
+        match response.status() {
+            StatusCode::METHOD_NOT_ALLOWED => {
+                let known = response.headers().get(header::ALLOW).and_then(|allow| allow.to_str().ok());
+                let known = known.unwrap_or_default().split(',').filter_map(|method| method.trim().parse().ok());
+                let known: Vec<Method> = known.filter(|method| method != Method::HEAD).collect();
+                let problem = Problem::wrong_method(&known);
+                if wants_options { options(&problem) } else { of_problem(&problem, request_id) }
+            }
+            StatusCode::NOT_FOUND if !response.headers().contains_key(header::CONTENT_TYPE) => {
+                of_problem(&unknown_path(&path), request_id)
+            }
+            _ => response,
+        }
+    }
+}
+
+/// The id of the request at hand, for handlers of the control plane.
+#[derive(Clone)]
+pub(crate) struct RequestId(pub(crate) Arc<str>);
+
+/// The client's id if it is sane, else a new one.
+fn request_id(headers: &HeaderMap) -> Arc<str> {
+    let given = headers.get(X_REQUEST_ID).and_then(|value| value.to_str().ok());
+    match given.filter(|id| !id.is_empty() && id.len() <= 128 && id.bytes().all(|b| b.is_ascii_graphic())) {
+        Some(id) => id.into(),
+        None => format!("{:032x}", fastrand::u128(..)).into(),
+    }
+}
+
+fn too_large(server: &Server, headers: &HeaderMap) -> Option<Problem> {
+    let length: u64 = headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()?;
+    let bound = server.shared.live.load().plan.server.limits.max_request_bytes;
+    (length > bound.as_u64()).then(|| {
+        server.shared.metrics.server.request_bytes_rejected();
+        body_too_large(bound)
+    })
+}
+
+/// A body over `limits.max_request_bytes`.
+pub(crate) fn body_too_large(bound: crate::base::ByteSize) -> Problem {
+    let detail = format!("the body may have {bound} at most (`limits.max_request_bytes`)");
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", "Body too large", detail)
+}
+
+fn unknown_path(path: &str) -> Problem {
+    let shown: String = path.chars().take(200).collect();
+    let detail = format!("nothing is served at `{shown}`; `aggd routes` lists what is");
+    Problem::new(StatusCode::NOT_FOUND, "unknown-path", "Unknown path", detail)
+}
+
+fn options(problem: &Problem) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    if let Some(allow) = problem.header_map().get(header::ALLOW) {
+        response.headers_mut().insert(header::ALLOW, allow.clone());
+    }
+    response
+}
+
+/// A problem as a response.
+pub(crate) fn of_problem(problem: &Problem, request_id: &str) -> Response<Body> {
+    let mut response = Response::new(Body::from(problem.body(request_id)));
+    *response.status_mut() = problem.status;
+    *response.headers_mut() = problem.header_map();
+    response
+}
+
+fn of_reply(shared: &Arc<Shared>, reply: Reply) -> Response<Body> {
+    let tail = Tail { body: Full::new(reply.body), after: Some((Arc::clone(shared), reply.after)) };
+    let mut response = Response::new(Body::new(tail));
+    *response.status_mut() = reply.status;
+    *response.headers_mut() = reply.headers;
+    response
+}
+
+/// The body of an answer; dropped once it is written (or the client has left), which starts what comes after.
+struct Tail {
+    body: Full<Bytes>,
+    after: Option<(Arc<Shared>, After)>,
+}
+
+impl hyper::body::Body for Tail {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for Tail {
+    fn drop(&mut self) {
+        if let Some((shared, after)) = self.after.take() {
+            after.begin(&shared);
+        }
+    }
+}

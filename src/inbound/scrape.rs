@@ -1,0 +1,65 @@
+//! What the metrics page shows besides what is counted as it happens: states and levels at this moment.
+
+use std::sync::atomic::Ordering;
+
+use crate::inbound::server::Server;
+use crate::plan::CallPlan;
+use crate::record::BreakerGauge;
+use crate::record::CacheGauges;
+use crate::record::ConfigGauges;
+use crate::record::LimiterGauges;
+use crate::record::Scrape;
+
+/// The metrics page.
+pub(crate) fn text(server: &Server) -> String {
+    let snapshot = server.shared.live.load();
+    let clock = &server.shared.clock;
+    let now = clock.now();
+    let called = snapshot.sources.iter().filter(|source| matches!(source.plan.call, CallPlan::Http(_)));
+    let breakers = called.map(|source| BreakerGauge {
+        source: source.plan.name.clone(),
+        endpoint: source.plan.endpoint().into(),
+        state: source.view(now).state,
+        counts: source.circuit.counts(),
+    });
+    let limits = snapshot.plan.server.cache;
+    let counted = snapshot.cache.counters();
+    let load = server.status.last();
+    let uptime = now.since(server.started);
+    let scrape = Scrape {
+        breakers: breakers.collect(),
+        limiters: vec![LimiterGauges {
+            limiter: "global",
+            active: snapshot.gate.active().into(),
+            limit: snapshot.gate.limit().into(),
+            waiting: snapshot.gate.waiting().into(),
+            counts: snapshot.gate.counts(),
+        }],
+        cache: CacheGauges {
+            entries: counted.entries,
+            bytes: counted.bytes,
+            max_entries: limits.max_entries,
+            max_bytes: limits.max_bytes.as_u64(),
+            flights: counted.flights,
+            evictions: vec![
+                ("capacity", counted.evicted_capacity),
+                ("expired", counted.evicted_expired),
+                ("invalidated", counted.evicted_invalidated),
+                ("oversize", counted.evicted_oversize),
+            ],
+            refreshes: vec![("ok", counted.refresh_ok), ("failed", counted.refresh_failed)],
+            store_discarded: counted.store_discarded,
+        },
+        audit: server.shared.audit.as_ref().map(|queue| queue.counts()),
+        config: ConfigGauges {
+            generation: snapshot.generation,
+            last_reload_successful: !load.is_refused(),
+            findings: u64::try_from(load.findings).unwrap_or(u64::MAX),
+        },
+        connections: u64::try_from(server.connections.load(Ordering::Relaxed)).unwrap_or(u64::MAX),
+        started: clock.wall() - uptime,
+        uptime,
+        version: env!("CARGO_PKG_VERSION"),
+    };
+    server.shared.metrics.encode(&scrape)
+}

@@ -1,0 +1,118 @@
+//! From one snapshot to the next: settings change, state stays. State is found by name; what no longer is the same
+//! thing (another upstream, another meaning) starts anew.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use crate::base::Clock;
+use crate::base::Name;
+use crate::live::cache::Cache;
+use crate::live::cache::CacheKey;
+use crate::live::cache::Limits;
+use crate::live::cache::Scope;
+use crate::live::circuit::tell;
+use crate::live::circuit::Circuit;
+use crate::live::gate::Gate;
+use crate::live::snapshot::LiveRoute;
+use crate::live::snapshot::LiveSource;
+use crate::live::snapshot::Snapshot;
+use crate::outbound::Clients;
+use crate::plan::CallPlan;
+use crate::plan::Plan;
+use crate::plan::SourcePlan;
+use crate::policy::limiter::LimiterSettings;
+use crate::record::Metrics;
+
+/// The path under which single-source requests are counted and logged.
+pub(crate) const SINGLE: &str = "/aggregate/{source}";
+/// What single-source requests store belongs to the aggregate.
+const SINGLE_TAG: &str = "aggregate_all";
+
+/// What the next snapshot is made from besides its plan.
+pub(crate) struct Carry<'a> {
+    /// The snapshot in force; `None` at start.
+    pub(crate) previous: Option<&'a Snapshot>,
+    pub(crate) clients: &'a Clients,
+    pub(crate) metrics: &'a Metrics,
+    pub(crate) clock: &'a Clock,
+    pub(crate) wall: SystemTime,
+}
+
+impl Carry<'_> {
+    /// Builds the snapshot of a plan, with the state of its predecessor.
+    pub(crate) fn snapshot(&self, plan: Plan) -> Snapshot {
+        let limits = plan.server.limits;
+        let bounds = Limits { max_bytes: plan.server.cache.max_bytes, max_entries: plan.server.cache.max_entries };
+        let cache = match self.previous {
+            Some(previous) => {
+                previous.cache.resize(bounds);
+                Arc::clone(&previous.cache)
+            }
+            None => Arc::new(Cache::new(bounds)),
+        };
+        let global =
+            LimiterSettings { limit: limits.concurrency, max_waiting: limits.max_waiting, queue_timeout: None };
+        let gate = match self.previous {
+            Some(previous) => {
+                previous.gate.resize(global, self.clock);
+                Arc::clone(&previous.gate)
+            }
+            None => Arc::new(Gate::new(global)),
+        };
+        for gone in self.gone(&plan) {
+            // Flights in the air for it end, and store nothing.
+            cache.invalidate(&Scope::Source(gone));
+        }
+        let sources = plan.sources.iter().map(|source| Arc::new(self.source(source, &cache))).collect();
+        let route = |path: &str, tag: &str| {
+            Arc::new(LiveRoute { tag: cache.tag(tag), metrics: self.metrics.route(path) })
+        };
+        let routes = plan.routes.iter().map(|plan| route(&plan.path, &plan.tag)).collect();
+        let single = route(SINGLE, SINGLE_TAG);
+        let gate_metrics = self.metrics.limiter("global");
+        let generation = self.previous.map_or(1, |previous| previous.generation + 1);
+        Snapshot { plan, sources, routes, cache, gate, gate_metrics, generation, loaded_at: self.wall, single }
+    }
+
+    /// The sources that the next configuration no longer has.
+    fn gone(&self, plan: &Plan) -> Vec<Name> {
+        let before = self.previous.map(|previous| previous.plan.sources.as_slice()).unwrap_or_default();
+        let gone = before.iter().filter(|source| !plan.by_name.contains_key(&source.name));
+        gone.map(|source| source.name.clone()).collect()
+    }
+
+    fn source(&self, plan: &Arc<SourcePlan>, cache: &Cache) -> LiveSource {
+        let before = self.previous.and_then(|previous| previous.source(plan.name.as_str()));
+        let circuit = match before {
+            Some(before) if before.plan.endpoint() == plan.endpoint() => {
+                if let Some(change) = before.circuit.apply(&before.plan.breaker, &plan.breaker) {
+                    tell(&plan.name, &change);
+                }
+                Arc::clone(&before.circuit)
+            }
+            Some(_) | None => Arc::new(Circuit::new(&plan.breaker)),
+        };
+        let mark = cache.source_mark(&plan.name);
+        if before.is_some_and(|before| before.plan.revision != plan.revision) {
+            // What was fetched under the old meaning is dropped, and flights in the air store nothing.
+            cache.invalidate(&Scope::Source(plan.name.clone()));
+        }
+        let fixed = plan.params.is_empty() && plan.varies_by().next().is_none();
+        let fixed_key = fixed.then(|| CacheKey::new(&plan.name, plan.revision, ""));
+        let client = match &plan.call {
+            CallPlan::Http(http) => {
+                let client = self.clients.for_source(http.connect_timeout);
+                if http.origin.starts_with("https:")
+                    && let Err(error) = client.prepare_tls()
+                {
+                    // Its calls fail with `config_error` until the machine has its certificates; others are served.
+                    tracing::error!(source = plan.name.as_str(), %error, "no TLS");
+                }
+                Some(client)
+            }
+            CallPlan::Static(_) => None,
+        };
+        let metrics = self.metrics.source(&plan.name, plan.endpoint());
+        LiveSource { plan: Arc::clone(plan), circuit, mark, fixed_key, client, metrics }
+    }
+}

@@ -1,0 +1,24 @@
+//! What a request reads: one snapshot, the per-source state kept by name, and the cache.
+
+pub(crate) mod cache;
+mod carry;
+mod circuit;
+mod fetched;
+mod gate;
+mod snapshot;
+mod status;
+
+pub(crate) use carry::Carry;
+pub(crate) use carry::SINGLE;
+pub(crate) use circuit::Permit;
+pub(crate) use circuit::tell;
+pub(crate) use fetched::Failure;
+pub(crate) use fetched::Fetched;
+pub(crate) use fetched::FlightResult;
+pub(crate) use gate::GateSlot;
+pub(crate) use snapshot::Live;
+pub(crate) use snapshot::LiveRoute;
+pub(crate) use snapshot::LiveSource;
+pub(crate) use snapshot::Snapshot;
+pub(crate) use status::LoadStatus;
+pub(crate) use status::Status;

@@ -1,0 +1,107 @@
+//! The snapshot: one generation of the configuration with the state behind it. A request loads it once and keeps it to
+//! the end, so that every answer is explained by exactly one generation.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use arc_swap::ArcSwap;
+
+use crate::base::Moment;
+use crate::live::cache::Cache;
+use crate::live::cache::CacheKey;
+use crate::live::cache::SourceMark;
+use crate::live::cache::Tag;
+use crate::live::circuit::Circuit;
+use crate::live::gate::Gate;
+use crate::outbound::Client;
+use crate::plan::Plan;
+use crate::plan::RoutePlan;
+use crate::plan::SourcePlan;
+use crate::policy::breaker::Denied;
+use crate::policy::breaker::View;
+use crate::record::LimiterMetrics;
+use crate::record::RouteMetrics;
+use crate::record::SourceMetrics;
+
+/// One generation, complete.
+pub(crate) struct Snapshot {
+    pub(crate) plan: Plan,
+    /// In the order of `plan.sources`.
+    pub(crate) sources: Vec<Arc<LiveSource>>,
+    /// By the address of their plan's path and method: in the order of `plan.routes`.
+    pub(crate) routes: Vec<Arc<LiveRoute>>,
+    pub(crate) cache: Arc<Cache>,
+    /// The global semaphore over all sources.
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) gate_metrics: Arc<LimiterMetrics>,
+    /// Counts applied configurations, from 1.
+    pub(crate) generation: u64,
+    pub(crate) loaded_at: SystemTime,
+    /// Metrics of `GET /aggregate/{source}`, and the tag of what it stores.
+    pub(crate) single: Arc<LiveRoute>,
+}
+
+/// A source with the state that outlives reloads.
+pub(crate) struct LiveSource {
+    pub(crate) plan: Arc<SourcePlan>,
+    pub(crate) circuit: Arc<Circuit>,
+    pub(crate) mark: SourceMark,
+    /// Its cache key, where neither parameters nor headers are part of it.
+    pub(crate) fixed_key: Option<CacheKey>,
+    /// `None` for `static:`.
+    pub(crate) client: Option<Arc<Client>>,
+    pub(crate) metrics: Arc<SourceMetrics>,
+}
+
+impl LiveSource {
+    /// Whether the circuit would let a call through; changes nothing.
+    pub(crate) fn peek(&self, now: Moment) -> Result<(), Denied> {
+        self.circuit.peek(&self.plan.breaker, now)
+    }
+
+    /// The circuit as it is at this moment.
+    pub(crate) fn view(&self, now: Moment) -> View {
+        self.circuit.view(&self.plan.breaker, now)
+    }
+}
+
+/// A route's handles.
+pub(crate) struct LiveRoute {
+    pub(crate) tag: Tag,
+    pub(crate) metrics: Arc<RouteMetrics>,
+}
+
+impl Snapshot {
+    /// A source by name.
+    pub(crate) fn source(&self, name: &str) -> Option<&Arc<LiveSource>> {
+        self.plan.by_name.get(name).and_then(|place| self.sources.get(*place))
+    }
+
+    /// The handles of a route of this snapshot's plan.
+    pub(crate) fn route(&self, plan: &Arc<RoutePlan>) -> Option<&Arc<LiveRoute>> {
+        let place = self.plan.routes.iter().position(|route| Arc::ptr_eq(route, plan))?;
+        self.routes.get(place)
+    }
+}
+
+/// The current snapshot. Loading it is one atomic read.
+pub(crate) struct Live {
+    current: ArcSwap<Snapshot>,
+}
+
+impl Live {
+    /// Starts with the first snapshot.
+    pub(crate) fn new(first: Arc<Snapshot>) -> Self {
+        Self { current: ArcSwap::new(first) }
+    }
+
+    /// The snapshot in force.
+    pub(crate) fn load(&self) -> Arc<Snapshot> {
+        self.current.load_full()
+    }
+
+    /// Puts a new snapshot in force. Requests under way keep theirs.
+    pub(crate) fn swap(&self, next: Arc<Snapshot>) {
+        self.current.store(next);
+    }
+}

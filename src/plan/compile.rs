@@ -1,0 +1,159 @@
+//! The whole plan of a configuration.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Method;
+
+use crate::base::Name;
+use crate::config::spec::FallbackSpec;
+use crate::config::spec::PartSpec;
+use crate::config::spec::Respond;
+use crate::config::spec::RouteSpec;
+use crate::config::spec::ServerSpec;
+use crate::config::spec::SourceSpec;
+use crate::config::spec::Spec;
+use crate::config::spec::Upstream;
+use crate::plan::route::PartPlan;
+use crate::plan::route::RoutePlan;
+use crate::plan::source::CallPlan;
+use crate::plan::source::Fallback;
+use crate::plan::source::HttpPlan;
+use crate::plan::source::SourcePlan;
+use crate::plan::table::RouteTable;
+use crate::plan::table::Target;
+use crate::shape::Format;
+use crate::shape::Projection;
+use crate::shape::Shape;
+
+/// The path and the cache tag of the built-in route over every source.
+const AGGREGATE: (&str, &str) = ("/aggregate", "aggregate_all");
+/// The timeout of the built-in route: that of any route which names none.
+const ROUTE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A configuration, compiled.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) server: ServerSpec,
+    /// In configuration order; routes and fallbacks refer to places in this list.
+    pub(crate) sources: Vec<Arc<SourcePlan>>,
+    pub(crate) by_name: HashMap<Name, usize>,
+    /// The built-in route first, unless it is replaced; then in configuration order.
+    pub(crate) routes: Vec<Arc<RoutePlan>>,
+    pub(crate) table: RouteTable,
+    pub(crate) digest: String,
+    /// The configuration in force, secrets as `***`.
+    pub(crate) rendered: Arc<str>,
+}
+
+/// Compiles settings that validation has found good. What refers to nothing (it can't, after validation) is left out.
+pub(crate) fn compile(spec: Spec) -> Plan {
+    let by_name: HashMap<Name, usize> =
+        spec.sources.iter().enumerate().map(|(place, source)| (source.name.clone(), place)).collect();
+    let sources: Vec<_> =
+        spec.sources.into_iter().map(|source| Arc::new(self::source(source, &spec.server, &by_name))).collect();
+    let mut routes: Vec<Arc<RoutePlan>> =
+        spec.routes.into_iter().map(|route| Arc::new(self::route(route, &by_name))).collect();
+    if !routes.iter().any(|route| &*route.path == AGGREGATE.0 && route.method == Method::GET) {
+        routes.insert(0, Arc::new(aggregate(&sources)));
+    }
+    let mut table = RouteTable::default();
+    let targets = routes.iter().map(|route| (&*route.path, route.method.clone(), Target::Route(Arc::clone(route))));
+    let single = ("/aggregate/{source}", Method::GET, Target::Single);
+    for (path, method, target) in targets.chain([single]) {
+        if let Err(clash) = table.add(path, method, target) {
+            tracing::error!(path, %clash, "route left out");
+        }
+    }
+    Plan { server: spec.server, sources, by_name, routes, table, digest: spec.digest, rendered: spec.rendered }
+}
+
+fn source(spec: SourceSpec, server: &ServerSpec, by_name: &HashMap<Name, usize>) -> SourcePlan {
+    let policies = spec.policies;
+    let call = match spec.upstream {
+        Upstream::Http(http) => CallPlan::Http(Box::new(HttpPlan::new(
+            &http,
+            &server.client,
+            policies.connect_timeout,
+            policies.read_timeout,
+        ))),
+        Upstream::Static(text) => {
+            let body = Bytes::copy_from_slice(text.as_bytes());
+            CallPlan::Static(spec.shape.apply(&body, None).map_err(|error| error.to_string()))
+        }
+    };
+    let fallback = policies.fallback.into_iter().filter_map(|step| match step {
+        FallbackSpec::Stale { max_age } => Some(Fallback::Stale(max_age)),
+        FallbackSpec::Source(name) => by_name.get(&name).map(|place| Fallback::Source(*place)),
+        FallbackSpec::Value(text) => Some(Fallback::Value(Bytes::copy_from_slice(text.as_bytes()))),
+    });
+    let cache = policies.cache.map(|mut cache| {
+        // Calls that may change something are never shared, though what they answer may be kept.
+        if let CallPlan::Http(http) = &call
+            && matches!(http.method, Method::POST | Method::PATCH)
+        {
+            cache.coalesce = None;
+        }
+        cache
+    });
+    SourcePlan {
+        name: spec.name,
+        description: spec.description,
+        params: spec.params.into(),
+        call,
+        shape: Arc::new(spec.shape),
+        classify: spec.classify,
+        breaker: Arc::new(policies.breaker),
+        cache,
+        fallback: fallback.collect(),
+        timeout: policies.timeout,
+        attempt_timeout: policies.attempt_timeout,
+        aggregate: spec.aggregate,
+        revision: spec.revision,
+    }
+}
+
+fn route(spec: RouteSpec, by_name: &HashMap<Name, usize>) -> RoutePlan {
+    let parts = spec.parts.iter().filter_map(|part| by_name.get(&part.source).map(|place| PartPlan::new(part, *place)));
+    let whole = matches!(spec.project, Projection::Whole) && spec.omit.is_empty();
+    let shape = Shape { format: Format::Json, success_when: None, projection: spec.project, omit: spec.omit };
+    RoutePlan {
+        path: spec.path.into(),
+        description: spec.description,
+        method: spec.method,
+        parts: parts.collect(),
+        respond: spec.respond,
+        shape: (!whole).then(|| Arc::new(shape)),
+        timeout: spec.timeout,
+        min_sources: usize::try_from(spec.min_sources).unwrap_or(usize::MAX),
+        tag: spec.cache_key.into(),
+        headers: spec.headers,
+    }
+}
+
+/// `GET /aggregate`: every source that takes part, in configuration order.
+fn aggregate(sources: &[Arc<SourcePlan>]) -> RoutePlan {
+    let parts = sources.iter().enumerate().filter(|(_, source)| source.aggregate).map(|(place, source)| {
+        let part = PartSpec {
+            alias: source.name.clone(),
+            source: source.name.clone(),
+            params: Vec::new(),
+            required: false,
+        };
+        PartPlan::new(&part, place)
+    });
+    RoutePlan {
+        path: AGGREGATE.0.into(),
+        description: Some("every source at once".to_owned()),
+        method: Method::GET,
+        parts: parts.collect(),
+        respond: Respond::Envelope,
+        shape: None,
+        timeout: ROUTE_TIMEOUT,
+        min_sources: 0,
+        tag: AGGREGATE.1.into(),
+        headers: Vec::new(),
+    }
+}

@@ -1,0 +1,25 @@
+//! Settings → everything a request needs, computed once, at load.
+
+mod compile;
+mod params;
+mod route;
+mod source;
+mod table;
+mod template;
+
+pub(crate) use compile::Plan;
+pub(crate) use compile::compile;
+pub(crate) use params::Bound;
+pub(crate) use params::ParamError;
+pub(crate) use params::Values;
+pub(crate) use route::PartPlan;
+pub(crate) use route::RequestValues;
+pub(crate) use route::RoutePlan;
+pub(crate) use source::CallPlan;
+pub(crate) use source::Fallback;
+pub(crate) use source::HttpPlan;
+pub(crate) use source::SourcePlan;
+pub(crate) use table::Matched;
+pub(crate) use table::Target;
+pub(crate) use template::encode;
+pub(crate) use template::json_string;

@@ -1,0 +1,210 @@
+//! Parameters: what a client sent, checked against what the source declares.
+
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+use crate::config::spec::ParamKind;
+use crate::config::spec::ParamSpec;
+
+/// Values offered to a source, by parameter name.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Values {
+    given: SmallVec<[(String, String); 4]>,
+}
+
+impl Values {
+    /// Offers a value; a later one for the same name wins.
+    pub(crate) fn set(&mut self, name: &str, value: String) {
+        match self.given.iter_mut().find(|(known, _)| known == name) {
+            Some((_, old)) => *old = value,
+            None => self.given.push((name.to_owned(), value)),
+        }
+    }
+
+    fn get(&self, name: &str) -> Option<&str> {
+        self.given.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+}
+
+/// A value that does not fit; the client gets 400 and no upstream call is made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("parameter `{name}`: {why}")]
+pub(crate) struct ParamError {
+    /// Which parameter.
+    pub(crate) name: String,
+    /// What is wrong, and what would fit.
+    pub(crate) why: String,
+}
+
+impl ParamError {
+    pub(crate) fn new(name: &str, why: impl Into<String>) -> Self {
+        Self { name: name.to_owned(), why: why.into() }
+    }
+
+    pub(crate) fn missing(name: &str) -> Self {
+        Self::new(name, "it is required; add it to the request")
+    }
+}
+
+/// The parameters of one call, each checked: given, default or absent.
+#[derive(Debug, Clone)]
+pub(crate) struct Bound {
+    specs: Arc<[ParamSpec]>,
+    values: SmallVec<[Option<String>; 4]>,
+}
+
+impl Bound {
+    /// Checks the values against the declarations. The first that does not fit is the error.
+    pub(crate) fn bind(specs: &Arc<[ParamSpec]>, values: &Values) -> Result<Self, ParamError> {
+        let mut bound = SmallVec::with_capacity(specs.len());
+        for spec in specs.iter() {
+            let value = match values.get(&spec.name) {
+                Some(given) => {
+                    check(spec, given).map_err(|why| ParamError::new(&spec.name, why))?;
+                    Some(given.to_owned())
+                }
+                None if spec.default.is_some() => spec.default.clone(),
+                None if spec.required => return Err(ParamError::missing(&spec.name)),
+                None => None,
+            };
+            bound.push(value);
+        }
+        Ok(Self { specs: Arc::clone(specs), values: bound })
+    }
+
+    /// No parameters at all.
+    pub(crate) fn none() -> Self {
+        Self { specs: Arc::from([]), values: SmallVec::new() }
+    }
+
+    /// The value of a parameter, as text; `None`: absent.
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        self.pairs().find(|(spec, _)| spec.name == name).and_then(|(_, value)| value)
+    }
+
+    /// The declared type of a parameter.
+    pub(crate) fn kind(&self, name: &str) -> Option<ParamKind> {
+        self.specs.iter().find(|spec| spec.name == name).map(|spec| spec.kind)
+    }
+
+    /// All values that are present, for a fallback source that has parameters of the same names.
+    pub(crate) fn values(&self) -> Values {
+        let mut values = Values::default();
+        for (spec, value) in self.pairs() {
+            if let Some(value) = value {
+                values.set(&spec.name, value.to_owned());
+            }
+        }
+        values
+    }
+
+    /// Name and value of each parameter that is present, in declared order.
+    pub(crate) fn present(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.pairs().filter_map(|(spec, value)| value.map(|value| (spec.name.as_str(), value)))
+    }
+
+    fn pairs(&self) -> impl Iterator<Item = (&ParamSpec, Option<&str>)> {
+        self.specs.iter().zip(self.values.iter().map(Option::as_deref))
+    }
+}
+
+fn check(spec: &ParamSpec, given: &str) -> Result<(), String> {
+    match spec.kind {
+        ParamKind::String => {}
+        ParamKind::Boolean => {
+            if !matches!(given, "true" | "false") {
+                return Err("it must be `true` or `false`".into());
+            }
+        }
+        ParamKind::Integer => {
+            let number: i64 = given.parse().ok().filter(|_| is_json_number(given)).ok_or("it must be an integer, such as 42")?;
+            #[expect(clippy::cast_precision_loss, reason = "limits are written as numbers; past 2^53 they are rough")]
+            within(spec, number as f64)?;
+        }
+        ParamKind::Number => {
+            let number: f64 = given.parse().ok().filter(|_| is_json_number(given)).ok_or("it must be a number, such as 1.5")?;
+            within(spec, number)?;
+        }
+    }
+    if let Some(pattern) = &spec.pattern
+        && !pattern.is_match(given)
+    {
+        return Err(format!("it must match {}", pattern.as_str()));
+    }
+    if !spec.allowed.is_empty() && !spec.allowed.iter().any(|one| one == given) {
+        return Err(format!("it must be one of {}", spec.allowed.join(", ")));
+    }
+    Ok(())
+}
+
+fn within(spec: &ParamSpec, number: f64) -> Result<(), String> {
+    match (spec.min, spec.max) {
+        (Some(min), _) if number < min => Err(format!("it must be at least {min}")),
+        (_, Some(max)) if number > max => Err(format!("it must be at most {max}")),
+        _ => Ok(()),
+    }
+}
+
+/// Rust's number parsers take `+1`, `inf` and `01`; JSON does not, and the value may go into a JSON body.
+fn is_json_number(text: &str) -> bool {
+    serde_json::from_str::<serde_json::Number>(text).is_ok_and(|_| !text.starts_with(|c: char| c.is_whitespace()) && !text.ends_with(|c: char| c.is_whitespace()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec(kind: ParamKind) -> ParamSpec {
+        ParamSpec {
+            name: "n".into(),
+            kind,
+            required: true,
+            default: None,
+            min: Some(-90.0),
+            max: Some(90.0),
+            pattern: None,
+            allowed: Vec::new(),
+        }
+    }
+
+    fn bind(spec: ParamSpec, value: Option<&str>) -> Result<Option<String>, String> {
+        let mut values = Values::default();
+        if let Some(value) = value {
+            values.set("n", value.to_owned());
+        }
+        let bound = Bound::bind(&Arc::from([spec]), &values).map_err(|error| error.why)?;
+        Ok(bound.get("n").map(str::to_owned))
+    }
+
+    #[test]
+    fn numbers_must_be_json_numbers_within_their_limits() {
+        for good in ["1", "-90", "90.0", "1e1"] {
+            assert!(bind(spec(ParamKind::Number), Some(good)).is_ok(), "{good}");
+        }
+        for bad in ["", "+1", "01", "inf", "NaN", "90.1", "-91", "1 ", "0x1", "1,5"] {
+            assert!(bind(spec(ParamKind::Number), Some(bad)).is_err(), "{bad}");
+        }
+        assert!(bind(spec(ParamKind::Integer), Some("1.5")).is_err());
+        assert!(bind(spec(ParamKind::Integer), Some("42")).is_ok());
+    }
+
+    #[test]
+    fn a_required_parameter_that_is_absent_is_an_error_and_a_default_fills_in() {
+        assert!(bind(spec(ParamKind::Number), None).unwrap_err().contains("required"));
+        let with_default = ParamSpec { required: false, default: Some("5".into()), ..spec(ParamKind::Number) };
+        assert_eq!(bind(with_default, None).unwrap().as_deref(), Some("5"));
+        let optional = ParamSpec { required: false, ..spec(ParamKind::Number) };
+        assert_eq!(bind(optional, None).unwrap(), None);
+    }
+
+    #[test]
+    fn patterns_and_enumerations_say_what_would_fit() {
+        let mut one = spec(ParamKind::String);
+        one.allowed = vec!["a".into(), "b".into()];
+        assert_eq!(bind(one, Some("c")).unwrap_err(), "it must be one of a, b");
+        let mut one = spec(ParamKind::String);
+        one.pattern = Some(regex::Regex::new("^[a-z]+$").unwrap());
+        assert!(bind(one, Some("A")).unwrap_err().contains("[a-z]+"));
+    }
+}

@@ -1,0 +1,10 @@
+//! Pure decisions: (state, settings, event, now) → decision. No clock, no I/O, no logging.
+
+pub(crate) mod breaker;
+pub(crate) mod deadline;
+pub(crate) mod freshness;
+pub(crate) mod limiter;
+pub(crate) mod outcome;
+
+#[cfg(test)]
+mod vectors;

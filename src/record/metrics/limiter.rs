@@ -1,0 +1,27 @@
+//! What a limiter counts itself: how long permits were waited for. The rest is read from it at the scrape.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::record::metrics::family::Family;
+use crate::record::metrics::series::Timings;
+
+/// The histogram of one limiter.
+#[derive(Debug, Default)]
+pub(crate) struct LimiterMetrics {
+    wait: Timings<()>,
+}
+
+impl LimiterMetrics {
+    /// A permit was granted after this long.
+    pub(crate) fn granted(&self, waited: Duration) {
+        self.wait.observe((), waited);
+    }
+}
+
+pub(super) fn families(limiters: &[(Arc<str>, Arc<LimiterMetrics>)], families: &mut Vec<Family>) {
+    let waits =
+        limiters.iter().flat_map(|(name, limiter)| limiter.wait.all().into_iter().map(move |wait| (name, wait)));
+    let wait = waits.map(|(name, ((), timing))| (vec![("limiter", name.to_string())], timing));
+    families.push(Family::histogram("aggd_queue_wait_seconds", "How long permits were waited for", wait.collect()));
+}

@@ -1,0 +1,95 @@
+//! Metrics: what happened, counted where it happened, and the page that `GET /metrics` answers.
+//!
+//! Whoever counts holds an `Arc` of its source, route or limiter, so the hot path looks up no name. Numbers whose truth
+//! lives elsewhere (circuits, the cache store, gates) come in at the scrape, as a [`Scrape`].
+//!
+//! Labels are bounded: declared names and words of ours, never what a client sent.
+
+mod family;
+mod labels;
+mod limiter;
+mod owners;
+mod page;
+mod route;
+mod scrape;
+mod series;
+mod server;
+mod source;
+mod timing;
+
+pub(crate) use labels::CacheResult;
+pub(crate) use labels::ReloadResult;
+pub(crate) use labels::Role;
+pub(crate) use labels::Stage;
+pub(crate) use limiter::LimiterMetrics;
+pub(crate) use page::CONTENT_TYPE;
+pub(crate) use route::RouteMetrics;
+pub(crate) use scrape::BreakerGauge;
+pub(crate) use scrape::CacheGauges;
+pub(crate) use scrape::ConfigGauges;
+pub(crate) use scrape::LimiterGauges;
+pub(crate) use scrape::Scrape;
+pub(crate) use server::ServerMetrics;
+pub(crate) use source::SourceMetrics;
+
+use std::sync::Arc;
+
+use crate::base::Name;
+use crate::record::metrics::owners::Owners;
+
+/// Every counter and histogram of the process. One is made in `app`.
+#[derive(Debug, Default)]
+pub(crate) struct Metrics {
+    /// What belongs to no source, route or limiter.
+    pub(crate) server: ServerMetrics,
+    sources: Owners<source::SourceSeries>,
+    routes: Owners<RouteMetrics>,
+    limiters: Owners<LimiterMetrics>,
+}
+
+impl Metrics {
+    /// Nothing counted yet.
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
+    /// What a source counts into; the same counters for the same name, as long as it is retained.
+    /// `endpoint` is `scheme://host:port`: nothing of a URL that could be secret or unbounded.
+    pub(crate) fn source(&self, name: &Name, endpoint: &str) -> Arc<SourceMetrics> {
+        SourceMetrics::of(self.sources.of(name.as_str()), endpoint)
+    }
+
+    /// What a route counts into. `path` is the route as declared, never a request's path.
+    pub(crate) fn route(&self, path: &str) -> Arc<RouteMetrics> {
+        self.routes.of(path)
+    }
+
+    /// What a limiter counts into.
+    pub(crate) fn limiter(&self, name: &str) -> Arc<LimiterMetrics> {
+        self.limiters.of(name)
+    }
+
+    /// Forgets the sources that are not listed. Whoever still holds one counts on unseen, so none comes back.
+    pub(crate) fn retain_sources(&self, names: &[Name]) {
+        self.sources.retain(|name| names.iter().any(|kept| kept.as_str() == name));
+    }
+
+    /// Forgets the routes that are not listed.
+    pub(crate) fn retain_routes(&self, paths: &[&str]) {
+        self.routes.retain(|path| paths.contains(&path));
+    }
+
+    /// The page of `GET /metrics`, to be sent as [`CONTENT_TYPE`].
+    pub(crate) fn encode(&self, scrape: &Scrape) -> String {
+        let mut families = Vec::with_capacity(48);
+        route::families(&self.routes.all(), &mut families);
+        source::families(&self.sources.all(), &mut families);
+        limiter::families(&self.limiters.all(), &mut families);
+        self.server.families(&mut families);
+        scrape.families(&mut families);
+        page::render(families)
+    }
+}
+
+#[cfg(test)]
+mod tests;

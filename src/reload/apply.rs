@@ -1,0 +1,217 @@
+//! One load, from files to a snapshot in force.
+
+use std::sync::Arc;
+
+use crate::base::Clock;
+use crate::config;
+use crate::config::Environment;
+use crate::config::Files;
+use crate::config::Loaded;
+use crate::config::Location;
+use crate::config::spec::OnInvalid;
+use crate::config::spec::ServerSpec;
+use crate::diag::Finding;
+use crate::diag::Place;
+use crate::diag::Report;
+use crate::diag::Severity;
+use crate::live::Carry;
+use crate::live::LoadStatus;
+use crate::live::Snapshot;
+use crate::live::Status;
+use crate::outbound::Clients;
+use crate::plan::compile;
+use crate::record::Logs;
+use crate::record::Metrics;
+use crate::record::ReloadResult;
+use crate::reload::changes;
+use crate::request::Shared;
+
+/// What a reload needs to know from one time to the next.
+pub(crate) struct Reloader {
+    pub(crate) location: Location,
+    pub(crate) environment: Environment,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) status: Arc<Status>,
+    pub(crate) logs: Logs,
+    pub(crate) clients: Arc<Clients>,
+    /// The settings that the process was started with: some of them stay in force until its end.
+    pub(crate) started: ServerSpec,
+    /// The last files that were applied whole, for `on_invalid: quarantine`.
+    pub(crate) good: Option<Files>,
+    /// What was last looked at, applied or not: the same again is not reported again.
+    pub(crate) seen: Option<[u8; 32]>,
+}
+
+/// Builds the first snapshot.
+///
+/// # Errors
+///
+/// The HTTP client can't be built from `client:`.
+pub(crate) fn first(
+    loaded: Loaded,
+    clock: &Clock,
+    metrics: &Metrics,
+) -> Result<(Snapshot, Arc<Clients>), crate::outbound::ClientError> {
+    let clients = Arc::new(Clients::new(&loaded.spec.server.client)?);
+    let carry = Carry { previous: None, clients: &clients, metrics, clock, wall: clock.wall() };
+    Ok((carry.snapshot(compile(loaded.spec)), clients))
+}
+
+/// What the first load says of itself.
+pub(crate) fn first_status(report: &Report, clock: &Clock, quarantined: bool) -> LoadStatus {
+    LoadStatus {
+        result: if quarantined { "quarantined" } else { "applied" },
+        at: clock.wall(),
+        findings: report.len(),
+        findings_json: report.render_json().into(),
+        changes: Vec::new(),
+    }
+}
+
+impl Reloader {
+    /// Whether the files differ from those last looked at. Reads all of them.
+    pub(crate) fn differs(&self) -> bool {
+        match config::read(&self.location, &self.environment) {
+            Ok(files) => self.seen != Some(files.fingerprint()),
+            // What can't be read is worth a load, which reports it, once.
+            Err(report) => self.seen != Some(fingerprint_of(&report)),
+        }
+    }
+
+    /// The folders in which a change may concern us: those of the configuration, their parents, and those of files
+    /// that it reads.
+    pub(crate) fn folders(&self) -> Vec<std::path::PathBuf> {
+        let mut folders = vec![self.location.sources.clone(), self.location.base.clone()];
+        folders.extend(self.location.sources.parent().map(std::path::Path::to_owned));
+        if let Some(good) = &self.good {
+            folders.extend(good.watched().iter().filter_map(|file| file.parent().map(std::path::Path::to_owned)));
+        }
+        folders
+    }
+
+    /// Loads the files and puts them in force, or leaves everything as it was; says which.
+    pub(crate) fn load(&mut self) -> LoadStatus {
+        let status = match config::read(&self.location, &self.environment) {
+            Ok(files) => self.load_files(files),
+            Err(report) => {
+                let again = self.seen.replace(fingerprint_of(&report)) == Some(fingerprint_of(&report));
+                self.refuse(&report, again)
+            }
+        };
+        let result = match status.result {
+            "applied" => ReloadResult::Applied,
+            "unchanged" => ReloadResult::Unchanged,
+            "quarantined" => ReloadResult::Quarantined,
+            _ => ReloadResult::Rejected,
+        };
+        self.shared.metrics.server.reloaded(result);
+        self.status.set(status.clone());
+        status
+    }
+
+    fn load_files(&mut self, files: Files) -> LoadStatus {
+        let fingerprint = files.fingerprint();
+        let again = self.seen.replace(fingerprint) == Some(fingerprint);
+        let loaded = config::load(&files, &self.environment);
+        if !loaded.report.has_errors() {
+            return match self.apply(loaded, "applied") {
+                Ok(status) => {
+                    self.good = Some(files);
+                    status
+                }
+                Err(report) => self.refuse(&report, again),
+            };
+        }
+        if loaded.spec.server.reload.on_invalid == OnInvalid::Quarantine {
+            let partly = config::load_quarantined(&files, &self.environment, self.good.as_ref());
+            if !partly.usable {
+                return self.refuse(&partly.report, again);
+            }
+            return match self.apply(partly, "quarantined") {
+                Ok(status) => status,
+                Err(report) => self.refuse(&report, again),
+            };
+        }
+        self.refuse(&loaded.report, again)
+    }
+
+    /// Everything is built before the one swap.
+    fn apply(&mut self, loaded: Loaded, result: &'static str) -> Result<LoadStatus, Report> {
+        let Loaded { spec, report, .. } = loaded;
+        let current = self.shared.live.load();
+        let server = spec.server.clone();
+        let is_same = spec.digest == current.plan.digest;
+        let mut status = LoadStatus {
+            result: if is_same && result == "applied" { "unchanged" } else { result },
+            at: self.shared.clock.wall(),
+            findings: report.len(),
+            findings_json: report.render_json().into(),
+            changes: Vec::new(),
+        };
+        if is_same {
+            return Ok(status);
+        }
+        if !self.clients.serves(&server.client) {
+            match Clients::new(&server.client) {
+                Ok(clients) => self.clients = Arc::new(clients),
+                Err(error) => return Err(unusable_client(&error.to_string())),
+            }
+        }
+        status.changes = changes::between(&current.plan.rendered, &spec.rendered);
+        status.changes.extend(changes::needing_restart(&self.started, &server));
+        let (clock, metrics) = (&self.shared.clock, &self.shared.metrics);
+        let carry = Carry { previous: Some(&current), clients: &self.clients, metrics, clock, wall: clock.wall() };
+        let next = carry.snapshot(compile(spec));
+        let generation = next.generation;
+        self.shared.live.swap(Arc::new(next));
+        self.logs.apply(&server.telemetry);
+        self.forget_removed();
+        tracing::info!(generation, result, changes = ?status.changes, "configuration in force");
+        if result == "quarantined" {
+            tracing::warn!("\n{}", report.render_text(false));
+        }
+        Ok(status)
+    }
+
+    /// Series of what is no longer there end with it.
+    fn forget_removed(&self) {
+        let snapshot = self.shared.live.load();
+        let sources: Vec<_> = snapshot.plan.sources.iter().map(|source| source.name.clone()).collect();
+        let mut routes: Vec<&str> = snapshot.plan.routes.iter().map(|route| &*route.path).collect();
+        routes.push(crate::live::SINGLE);
+        self.shared.metrics.retain_sources(&sources);
+        self.shared.metrics.retain_routes(&routes);
+    }
+
+    fn refuse(&self, report: &Report, again: bool) -> LoadStatus {
+        if !again {
+            let findings = report.len();
+            tracing::error!(findings, "configuration refused, the old one stays in force\n{}", report.render_text(false));
+        }
+        LoadStatus {
+            result: "rejected",
+            at: self.shared.clock.wall(),
+            findings: report.len(),
+            findings_json: report.render_json().into(),
+            changes: Vec::new(),
+        }
+    }
+}
+
+/// The one mistake that only shows when the client is built.
+fn unusable_client(why: &str) -> Report {
+    Report::of(Finding {
+        code: "AG-090",
+        severity: Severity::Error,
+        place: Place::of_file("aggd.yaml"),
+        path: "client".to_owned(),
+        line_text: String::new(),
+        message: why.to_owned(),
+        help: None,
+    })
+}
+
+fn fingerprint_of(report: &Report) -> [u8; 32] {
+    use sha2::Digest as _;
+    sha2::Sha256::digest(report.render_json().as_bytes()).into()
+}

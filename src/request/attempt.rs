@@ -1,0 +1,265 @@
+//! One attempt, in the order that the layers stand in: deadline, circuit (asked), global semaphore, deadline again,
+//! circuit (for good, the last thing before anything is sent), timer, exchange, decode, projection; then what happened
+//! is classified once, and everybody told.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::HeaderName;
+use http::HeaderValue;
+use http::header;
+
+use crate::base::Moment;
+use crate::base::Pretty;
+use crate::live::Failure;
+use crate::live::Fetched;
+use crate::live::FlightResult;
+use crate::live::GateSlot;
+use crate::live::Permit;
+use crate::live::tell;
+use crate::outbound::Answer;
+use crate::outbound::Call;
+use crate::outbound::ReadLimits;
+use crate::outbound::retry_after;
+use crate::plan::CallPlan;
+use crate::plan::HttpPlan;
+use crate::record::Stage;
+use crate::policy::breaker::Denied;
+use crate::policy::deadline::MIN_ATTEMPT_BUDGET;
+use crate::policy::deadline::attempt_budget;
+use crate::policy::outcome::Kind;
+use crate::policy::limiter::Refusal;
+use crate::policy::outcome::Outcome;
+use crate::request::error::failure;
+use crate::request::flight::Flight;
+use crate::request::flight::RawAnswer;
+use crate::shape::Shape;
+use crate::shape::ShapeError;
+
+/// Documents larger than this are projected on a thread that may block; smaller ones are done sooner than moved.
+const PROJECT_INLINE_BYTES: usize = 256 * 1024;
+
+/// Makes the call of a flight. Cancelling is safe at every await: slot and permit are given back, neutrally.
+pub(crate) async fn fly(mut flight: Flight, shield: &AtomicBool) -> FlightResult {
+    let CallPlan::Http(http) = &flight.source.plan.call else {
+        return Err(failure(Kind::InternalError, "constant data is never called"));
+    };
+    let call = complete(&flight, http)?;
+    let slot = match flight.slot.take() {
+        Some(slot) => slot,
+        None => queue(&flight).await?,
+    };
+    let now = flight.shared.clock.now();
+    let Some(budget) = attempt_budget(flight.end.at, flight.source.plan.attempt_timeout, MIN_ATTEMPT_BUDGET, now) else {
+        flight.shared.metrics.server.deadline_exceeded(Stage::Queue);
+        let message = format!("less than {} left after waiting; not sent", Pretty(MIN_ATTEMPT_BUDGET));
+        return Err(failure(Kind::DeadlineExceeded, message));
+    };
+    let permit = admit(&flight, now, budget)?;
+    shield.store(permit.is_probe(), Ordering::Relaxed);
+    let raw = flight.raw.take();
+    let result = timed(&flight, http, call, now, budget, raw).await;
+    let ended = flight.shared.clock.now();
+    let outcome = conclude(&flight, permit, result, now, ended);
+    drop(slot);
+    outcome
+}
+
+/// The request to send, with what this one request adds to it.
+fn complete(flight: &Flight, http: &HttpPlan) -> Result<Call, Arc<Failure>> {
+    let source = http.call(&flight.bound, &flight.forwarded);
+    let source = source.map_err(|error| failure(Kind::ConfigError, error.to_string()))?;
+    let mut headers = source.headers;
+    if let Ok(id) = HeaderValue::from_str(&flight.request_id) {
+        headers.insert(HeaderName::from_static("x-request-id"), id);
+    }
+    headers.insert(HeaderName::from_static("traceparent"), flight.trace_parent.clone());
+    if let Some(state) = &flight.trace_state {
+        headers.insert(HeaderName::from_static("tracestate"), state.clone());
+    }
+    Ok(Call { method: source.method, url: source.uri, headers, body: source.body })
+}
+
+/// Asks the circuit, then waits for the global semaphore, at most to the flight's end. Waiting is never evidence about
+/// the upstream.
+async fn queue(flight: &Flight) -> Result<GateSlot, Arc<Failure>> {
+    let now = flight.shared.clock.now();
+    flight.source.peek(now).map_err(|denied| circuit_refusal(&denied))?;
+    let slot = flight.snapshot.gate.acquire(&flight.shared.clock, flight.end.at).await;
+    let waited = flight.shared.clock.now().since(now);
+    flight.snapshot.gate_metrics.granted(waited);
+    flight.trail.note(now, &flight.source.plan.name, || format!("global semaphore: waited {}", Pretty(waited)));
+    slot.map_err(|refusal| {
+        let message = match refusal {
+            Refusal::CapacityFull => {
+                format!("{}: too many callers wait for `limits.concurrency`", refusal.as_str())
+            }
+            Refusal::QueueTimeout | Refusal::Deadline => {
+                format!("queue_timeout: `limits.concurrency` had no room within {}", Pretty(waited))
+            }
+        };
+        failure(Kind::LocalLimit, message)
+    })
+}
+
+fn admit(flight: &Flight, now: Moment, budget: Duration) -> Result<Permit, Arc<Failure>> {
+    let source = &flight.source;
+    let asked = source.circuit.admit(&source.plan.breaker, now, budget);
+    if let Some(change) = &asked.change {
+        tell(&source.plan.name, change);
+    }
+    let permit = asked.permit.map_err(|denied| circuit_refusal(&denied))?;
+    flight.trail.note(now, &source.plan.name, || {
+        format!("circuit: {}", if permit.is_probe() { "half-open, this call is the probe" } else { "closed" })
+    });
+    Ok(permit)
+}
+
+/// What a refused caller is told.
+pub(crate) fn circuit_refusal(denied: &Denied) -> Arc<Failure> {
+    Arc::new(Failure {
+        kind: Kind::BreakerOpen,
+        status: None,
+        message: "circuit open".to_owned(),
+        took: Duration::ZERO,
+        retry_after: Some(denied.wait),
+    })
+}
+
+/// What came of an attempt before it is classified.
+enum Attempt {
+    Data(Bytes),
+    Failed { kind: Kind, status: Option<u16>, message: String, retry_after: Option<Duration> },
+}
+
+/// The exchange and the decoding of its answer, under the attempt's timer.
+async fn timed(
+    flight: &Flight,
+    http: &HttpPlan,
+    call: Call,
+    now: Moment,
+    budget: Duration,
+    raw: Option<tokio::sync::oneshot::Sender<RawAnswer>>,
+) -> Attempt {
+    let end = flight.shared.clock.instant(now.after(budget));
+    match tokio::time::timeout_at(end, exchange(flight, http, call, raw)).await {
+        Ok(attempt) => attempt,
+        Err(_) => {
+            let by_client = flight.end.by_client && now.after(budget) >= flight.end.at;
+            if by_client {
+                flight.shared.metrics.server.deadline_exceeded(Stage::Attempt);
+            }
+            let kind = if by_client { Kind::DeadlineExceeded } else { Kind::AttemptTimeout };
+            let message = format!("timed out after {}", Pretty(budget));
+            Attempt::Failed { kind, status: None, message, retry_after: None }
+        }
+    }
+}
+
+async fn exchange(
+    flight: &Flight,
+    http: &HttpPlan,
+    call: Call,
+    raw: Option<tokio::sync::oneshot::Sender<RawAnswer>>,
+) -> Attempt {
+    let source = &flight.source;
+    let Some(client) = &source.client else {
+        return failed(Kind::InternalError, "the source has no client");
+    };
+    let limits = ReadLimits { max_response_bytes: http.max_response_bytes, read_timeout: http.read_timeout };
+    let answer = match client.exchange(call, limits, http.redirects).await {
+        Ok(answer) => answer,
+        Err(error) => return failed(error.kind(), error.to_string()),
+    };
+    if !source.plan.classify.is_data(answer.status) {
+        // A 2xx that is no data is one because `classify` says so.
+        let kind = Kind::of_status(answer.status);
+        return Attempt::Failed {
+            kind: if kind == Kind::Success { Kind::AssertionFailed } else { kind },
+            status: Some(answer.status),
+            message: format!("upstream answered {}", answer.status),
+            retry_after: retry_after(&answer.headers, flight.shared.clock.wall()),
+        };
+    }
+    let content_type = answer.headers.get(header::CONTENT_TYPE).cloned();
+    if let Some(raw) = raw {
+        // The caller may have left; then nobody wants it.
+        drop(raw.send(RawAnswer { body: answer.body.clone(), content_type: content_type.clone() }));
+    }
+    decode(flight, &source.plan.shape, answer, content_type).await
+}
+
+async fn decode(flight: &Flight, shape: &Arc<Shape>, answer: Answer, content_type: Option<HeaderValue>) -> Attempt {
+    let Answer { status, body, .. } = answer;
+    if flight.trail.is_on() {
+        for found in shape.matches(&body) {
+            let text = || format!("projection: {} ← {}: {} match(es)", found.field, found.path, found.count);
+            flight.trail.note(flight.shared.clock.now(), &flight.source.plan.name, text);
+        }
+    }
+    let shaped = if body.len() > PROJECT_INLINE_BYTES {
+        let shape = Arc::clone(shape);
+        let work = move || shape.apply(&body, content_type.as_ref().and_then(|value| value.to_str().ok()));
+        match tokio::task::spawn_blocking(work).await {
+            Ok(shaped) => shaped,
+            Err(_) => return failed(Kind::InternalError, "the projection broke off; the log says why"),
+        }
+    } else {
+        shape.apply(&body, content_type.as_ref().and_then(|value| value.to_str().ok()))
+    };
+    match shaped {
+        Ok(data) => Attempt::Data(data),
+        Err(error) => {
+            let kind = match &error {
+                ShapeError::Decode(_) => Kind::DecodeError,
+                ShapeError::Assertion(_) => Kind::AssertionFailed,
+                ShapeError::Projection { .. } => Kind::ProjectionError,
+            };
+            Attempt::Failed { kind, status: Some(status), message: error.to_string(), retry_after: None }
+        }
+    }
+}
+
+fn failed(kind: Kind, message: impl Into<String>) -> Attempt {
+    Attempt::Failed { kind, status: None, message: message.into(), retry_after: None }
+}
+
+/// Classifies what happened, once, and tells circuit, metrics and log.
+fn conclude(flight: &Flight, permit: Permit, attempt: Attempt, started: Moment, ended: Moment) -> FlightResult {
+    let source = &flight.source;
+    let took = ended.since(started);
+    let (kind, status, wait) = match &attempt {
+        Attempt::Data(_) => (Kind::Success, Some(200), None),
+        Attempt::Failed { kind, status, retry_after, .. } => (*kind, *status, *retry_after),
+    };
+    let evidence = source.plan.classify.evidence(kind, status);
+    let outcome = Outcome { kind, evidence, retry_after: wait };
+    if let Some(change) = permit.record(&source.plan.breaker, &outcome, took, ended) {
+        tell(&source.plan.name, &change);
+    }
+    source.metrics.attempted(kind, took);
+    match attempt {
+        Attempt::Data(body) => {
+            flight.trail.note(ended, &source.plan.name, || format!("attempt: answered in {}", Pretty(took)));
+            let etag = rapidhash::v3::rapidhash_v3(&body);
+            Ok(Arc::new(Fetched { body, took, etag }))
+        }
+        Attempt::Failed { kind, status, message, retry_after } => {
+            tracing::debug!(
+                request_id = &*flight.request_id,
+                source = source.plan.name.as_str(),
+                kind = kind.as_str(),
+                elapsed_ms = took.as_millis(),
+                error = message,
+                "attempt failed"
+            );
+            flight.trail.note(ended, &source.plan.name, || {
+                format!("attempt: {} after {}: {message}", kind.as_str(), Pretty(took))
+            });
+            Err(Arc::new(Failure { kind, status, message, took, retry_after }))
+        }
+    }
+}

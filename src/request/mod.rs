@@ -1,0 +1,71 @@
+//! One request, stage by stage: [`run`] is the whole order in one function.
+
+mod admit;
+mod assemble;
+mod attempt;
+mod context;
+mod error;
+mod fanout;
+mod flight;
+mod part;
+mod reply;
+mod single;
+mod source;
+mod trail;
+
+use std::sync::Arc;
+
+use http::Method;
+
+pub(crate) use context::Ask;
+pub(crate) use context::Shared;
+pub(crate) use context::Trace;
+pub(crate) use context::query_pairs;
+pub(crate) use error::Problem;
+pub(crate) use trail::Trail;
+pub(crate) use reply::After;
+pub(crate) use reply::Reply;
+
+use crate::plan::Matched;
+use crate::plan::RoutePlan;
+use crate::plan::Target;
+use crate::request::context::Context;
+
+/// Answers a request of the data plane; `None`: its path is not of the data plane.
+///
+/// Cancelling is safe at every await: what was started for this request alone is cancelled with it, what others wait
+/// for or what will be cached goes on.
+pub(crate) async fn run(shared: &Arc<Shared>, ask: Ask<'_>) -> Option<Reply> {
+    let snapshot = shared.live.load();
+    let (target, path_params) = match snapshot.plan.table.find(ask.path, ask.method) {
+        Matched::Found(target, params) => (target.clone(), params),
+        Matched::WrongMethod(known) => return Some(Problem::wrong_method(&known).reply(&ask)),
+        Matched::BadPath => return Some(Problem::bad_path().reply(&ask)),
+        Matched::Unknown => return None,
+    };
+    let answer = match target {
+        Target::Route(route) => match Context::admit(shared, &snapshot, &ask, path_params, route.timeout) {
+            Ok(ctx) => run_route(ctx, &route).await,
+            Err(problem) => Err(problem),
+        },
+        Target::Single => match single::admit(shared, &snapshot, &ask, path_params) {
+            Ok((ctx, place)) => single::run(&ctx, place).await,
+            Err(problem) => Err(problem),
+        },
+    };
+    Some(answer.unwrap_or_else(|problem| problem.reply(&ask)))
+}
+
+/// The methods that a path of the data plane answers; `None`: it is not of the data plane.
+pub(crate) fn methods(shared: &Shared, path: &str) -> Option<Vec<Method>> {
+    shared.live.load().plan.table.methods(path)
+}
+
+/// One route: which parts, all their parameters checked before anything is called, all parts at once, one answer.
+async fn run_route(ctx: Context<'_>, route: &Arc<RoutePlan>) -> Result<Reply, Problem> {
+    let handles = ctx.snapshot.route(route).ok_or_else(Problem::internal)?;
+    let chosen = admit::choose(&ctx, route)?;
+    let calls = admit::bind(&ctx, route, &chosen)?;
+    let parts = fanout::gather(&ctx, &handles.tag, calls).await;
+    assemble::route(&ctx, route, handles, &chosen, parts)
+}

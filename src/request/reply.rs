@@ -1,0 +1,36 @@
+//! The answer, and what is done once it is written.
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http::StatusCode;
+
+use crate::record::AuditRecord;
+use crate::request::context::Shared;
+use crate::request::flight::Refresh;
+
+/// An answer, complete.
+pub(crate) struct Reply {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+    pub(crate) after: After,
+}
+
+/// Work that waits until the bytes of the answer are written, or the client has left.
+#[derive(Default)]
+pub(crate) struct After {
+    pub(crate) audit: Option<AuditRecord>,
+    pub(crate) refreshes: Vec<Refresh>,
+}
+
+impl After {
+    /// Does it: the audit record is queued, refreshes start. Needs a tokio runtime around it, and waits for nothing.
+    pub(crate) fn begin(self, shared: &Shared) {
+        if let (Some(record), Some(queue)) = (self.audit, &shared.audit) {
+            queue.push(record);
+        }
+        for refresh in self.refreshes {
+            refresh.start();
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! `GET /aggregate/{source}`: one source, asked around the cache. Circuit and limits apply, its success is stored and
+//! counts for the circuit; nothing stands in for a failure.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http::HeaderName;
+use http::HeaderValue;
+use http::StatusCode;
+use http::header;
+use smallvec::SmallVec;
+use smallvec::smallvec;
+use tokio::sync::oneshot;
+
+use crate::config::spec::PartSpec;
+use crate::live::LiveSource;
+use crate::live::Snapshot;
+use crate::live::cache::CacheKey;
+use crate::plan::CallPlan;
+use crate::plan::PartPlan;
+use crate::record::AuditRecord;
+use crate::record::CacheResult;
+use crate::request::admit;
+use crate::request::admit::PartCall;
+use crate::request::assemble;
+use crate::request::context::Ask;
+use crate::request::context::Context;
+use crate::request::context::Shared;
+use crate::request::error::Problem;
+use crate::request::flight;
+use crate::request::flight::RawAnswer;
+use crate::request::flight::Waiting;
+use crate::request::part::Origin;
+use crate::request::part::Part;
+use crate::request::part::Status;
+use crate::request::part::Verdict;
+use crate::request::reply::After;
+use crate::request::reply::Reply;
+use crate::request::source;
+
+/// Finds the source that the path names, and admits the request with that source's timeout.
+pub(crate) fn admit<'a>(
+    shared: &'a Arc<Shared>,
+    snapshot: &'a Arc<Snapshot>,
+    ask: &'a Ask<'a>,
+    path_params: Vec<(String, String)>,
+) -> Result<(Context<'a>, usize), Problem> {
+    let name = path_params.first().map(|(_, name)| name.as_str()).unwrap_or_default();
+    let Some(place) = snapshot.plan.by_name.get(name).copied() else {
+        let known: Vec<&str> = snapshot.plan.sources.iter().map(|source| source.name.as_str()).collect();
+        return Err(Problem::unknown_source(name, &known));
+    };
+    let timeout = snapshot.plan.sources.get(place).map(|source| source.timeout).unwrap_or_default();
+    // The reserve comes on top: the source's own timer is what ends a slow call, and is what says so.
+    let timeout = timeout + 2 * snapshot.plan.server.deadline.response_reserve;
+    Ok((Context::admit(shared, snapshot, ask, path_params, timeout)?, place))
+}
+
+/// Answers for one source.
+pub(crate) async fn run(ctx: &Context<'_>, place: usize) -> Result<Reply, Problem> {
+    let source = ctx.snapshot.sources.get(place).ok_or_else(Problem::internal)?;
+    let bound = admit::bind_source(ctx, source, &[])?;
+    let call = PartCall { alias: source.plan.name.clone(), source: Arc::clone(source), bound };
+    let wants_raw = ctx.values().query("raw").is_some();
+    let (part, raw) = match &source.plan.call {
+        CallPlan::Static(data) => (source::constant(data), None),
+        CallPlan::Http(_) => fetch(ctx, call, wants_raw).await,
+    };
+    Ok(reply(ctx, source, &part, raw.filter(|_| wants_raw)))
+}
+
+async fn fetch(ctx: &Context<'_>, call: PartCall, wants_raw: bool) -> (Part, Option<RawAnswer>) {
+    let now = ctx.now();
+    let source = Arc::clone(&call.source);
+    source.metrics.cache(CacheResult::Bypass);
+    if let Err(refusal) = flight::refused(&source, now) {
+        return (Part::bad(refusal, Origin::Refused), None);
+    }
+    let mut flight = source::flight_of(ctx, &call);
+    let (raw_to, mut raw_from) = oneshot::channel();
+    flight.raw = wants_raw.then_some(raw_to);
+    let (waiting, mut origin) = match &source.plan.cache {
+        None => {
+            flight.bound_by(ctx.deadline);
+            (flight::start_alone(flight), Origin::Bypass)
+        }
+        Some(settings) => {
+            let key = match &source.fixed_key {
+                Some(key) => key.clone(),
+                None => CacheKey::new(&source.plan.name, source.plan.revision, &source::key_text(ctx, &call)),
+            };
+            let ask = source::cache_ask(&source, settings, &key, &ctx.snapshot.single.tag, now);
+            let (lead, waiter) = ctx.snapshot.cache.lead_unconditionally(&ask);
+            flight::start_led(flight, lead);
+            (Waiting::Flight(waiter), Origin::Fetched { stored: false })
+        }
+    };
+    let landing = source::wait(ctx, &source, waiting, now, None).await;
+    if let Origin::Fetched { stored } = &mut origin {
+        *stored = landing.stored;
+    }
+    let part = match landing.result {
+        Ok(fetched) => Part::good(&fetched, Status::Ok, origin),
+        Err(failure) => Part::bad(failure, origin),
+    };
+    source.metrics.answered(part.status.as_str(), ctx.now().since(now));
+    (part, raw_from.try_recv().ok())
+}
+
+fn reply(ctx: &Context<'_>, source: &LiveSource, part: &Part, raw: Option<RawAnswer>) -> Reply {
+    let name = &source.plan.name;
+    let (status, mut headers, body) = match (&part.failure, raw) {
+        (Some(failure), _) => {
+            let problem = Problem::of_failure(name.as_str(), failure);
+            (problem.status, problem.header_map(), problem.body(&ctx.ask.request_id))
+        }
+        (None, Some(raw)) => {
+            let kind = raw.content_type.unwrap_or_else(|| HeaderValue::from_static("application/octet-stream"));
+            (StatusCode::OK, HeaderMap::from_iter([(header::CONTENT_TYPE, kind)]), raw.body)
+        }
+        (None, None) => (StatusCode::OK, json_headers(), body(source, part)),
+    };
+    if part.failure.is_none() {
+        headers.insert(HeaderName::from_static("aggd-completed"), HeaderValue::from_static("true"));
+        let stored = if part.origin == (Origin::Fetched { stored: true }) { "aggd; fwd=bypass; stored" } else { "aggd; fwd=bypass" };
+        headers.insert(HeaderName::from_static("cache-status"), HeaderValue::from_static(stored));
+        let timing = format!("{name};dur={}", part.took.as_millis());
+        if let Ok(timing) = HeaderValue::try_from(timing) {
+            headers.insert(HeaderName::from_static("server-timing"), timing);
+        }
+    }
+    let after = After { audit: Some(audit(ctx, source, part, status)), refreshes: Vec::new() };
+    Reply { status, headers, body, after }
+}
+
+fn json_headers() -> HeaderMap {
+    HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))])
+}
+
+/// The source's object of `results`, and `cached: false`.
+fn body(source: &LiveSource, part: &Part) -> Bytes {
+    let name = &source.plan.name;
+    let spec = PartSpec { alias: name.clone(), source: name.clone(), params: Vec::new(), required: false };
+    let mut out = String::new();
+    assemble::result(&mut out, &PartPlan::new(&spec, 0), part);
+    out.pop();
+    out.push_str(",\"cached\":false}");
+    out.into()
+}
+
+fn audit(ctx: &Context<'_>, source: &LiveSource, part: &Part, status: StatusCode) -> AuditRecord {
+    let took = ctx.now().since(ctx.ask.arrived);
+    let mode = if part.failure.is_none() { "fresh" } else { "partial" };
+    ctx.snapshot.single.metrics.answered(mode, status.as_u16(), took);
+    tracing::debug!(
+        request_id = &*ctx.ask.request_id,
+        source = source.plan.name.as_str(),
+        status = status.as_u16(),
+        elapsed_ms = took.as_secs_f64() * 1000.0,
+        "answered"
+    );
+    let names = |verdict: Verdict| -> SmallVec<[crate::base::Name; 4]> {
+        if part.verdict() == verdict { smallvec![source.plan.name.clone()] } else { SmallVec::new() }
+    };
+    AuditRecord {
+        at: ctx.shared.clock.wall(),
+        request_id: Arc::clone(&ctx.ask.request_id),
+        route: format!("/aggregate/{}", source.plan.name).into(),
+        succeeded: names(Verdict::Succeeded),
+        failed: names(Verdict::Failed),
+        skipped: names(Verdict::Skipped),
+        mode,
+        status: status.as_u16(),
+        duration: took,
+        cached: false,
+    }
+}

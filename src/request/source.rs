@@ -1,0 +1,401 @@
+//! One source's part: cache, then a flight, then what may stand in for it.
+//!
+//! ```text
+//! begin ──static, fresh or stale-while-revalidate──► Known
+//!   │ miss: join the flight in the air, or lead one
+//!   ▼
+//! finish: wait, each caller to its own deadline ──► success
+//!   │ failure, refusal, out of time
+//!   ▼
+//! recover: stale_if_error, then the steps of `fallback`, the first that has something
+//! ```
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::base::Moment;
+use crate::base::Pretty;
+use crate::live::Failure;
+use crate::live::Fetched;
+use crate::live::LiveSource;
+use crate::live::cache::Ask as CacheAsk;
+use crate::live::cache::CacheKey;
+use crate::live::cache::Entry;
+use crate::live::cache::Landing;
+use crate::live::cache::Look;
+use crate::live::cache::StaleWindow;
+use crate::live::cache::Tag;
+use crate::plan::Bound;
+use crate::plan::CallPlan;
+use crate::plan::Fallback;
+use crate::policy::freshness::CacheSettings;
+use crate::policy::freshness::Freshness;
+use crate::policy::outcome::Kind;
+use crate::record::CacheResult;
+use crate::record::Role;
+use crate::record::Stage;
+use crate::request::admit::PartCall;
+use crate::request::context::Context;
+use crate::request::error::failure;
+use crate::request::flight;
+use crate::request::flight::Flight;
+use crate::request::flight::Refresh;
+use crate::request::flight::Waiting;
+use crate::request::part::FallbackNote;
+use crate::request::part::Origin;
+use crate::request::part::Part;
+use crate::request::part::Status;
+
+/// A part that was begun.
+pub(crate) enum Begun {
+    /// It needed no waiting.
+    Known(Part),
+    /// A call is under way.
+    Waiting(Box<Underway>),
+    /// It failed at once; something may stand in for it.
+    Lost(Box<Lost>),
+}
+
+/// A call under way, ours or somebody else's.
+pub(crate) struct Underway {
+    call: PartCall,
+    key: Option<CacheKey>,
+    waiting: Waiting,
+    origin: Origin,
+    started: Moment,
+    /// When the flight ends by itself at the latest, where we know it.
+    ends_by: Option<Moment>,
+}
+
+/// A part whose call failed.
+pub(crate) struct Lost {
+    call: PartCall,
+    key: Option<CacheKey>,
+    failure: Arc<Failure>,
+    origin: Origin,
+    started: Moment,
+}
+
+impl Begun {
+    /// The part, where it needed no waiting.
+    pub(crate) fn known(self) -> Option<Part> {
+        match self {
+            Self::Known(part) => Some(part),
+            Self::Waiting(_) | Self::Lost(_) => None,
+        }
+    }
+}
+
+/// Serves from cache, or joins or starts the call. Waits for nothing.
+pub(crate) fn begin(ctx: &Context<'_>, tag: &Tag, call: PartCall, refreshes: &mut Vec<Refresh>) -> Begun {
+    let started = ctx.now();
+    if let CallPlan::Static(data) = &call.source.plan.call {
+        return Begun::Known(constant(data));
+    }
+    let Some(settings) = &call.source.plan.cache else {
+        call.source.metrics.cache(CacheResult::Bypass);
+        return begin_uncached(ctx, call, started);
+    };
+    let key = match &call.source.fixed_key {
+        Some(key) => key.clone(),
+        None => CacheKey::new(&call.source.plan.name, call.source.plan.revision, &key_text(ctx, &call)),
+    };
+    let look = ctx.snapshot.cache.look(&cache_ask(&call.source, settings, &key, tag, started));
+    match look {
+        Look::Hit { entry, age, freshness, refresh } => {
+            let part = hit(ctx, &call, settings, &entry, age, freshness);
+            if let Some(due) = refresh {
+                refreshes.push(Refresh::new(flight_of(ctx, &call), due));
+            }
+            match (&part.failure, &part.data) {
+                (Some(failure), None) => {
+                    let failure = Arc::clone(failure);
+                    Begun::Lost(Box::new(Lost { call, key: Some(key), failure, origin: part.origin, started }))
+                }
+                _ => Begun::Known(part),
+            }
+        }
+        Look::Wait { waiter, lead, stale } => {
+            call.source.metrics.cache(if stale { CacheResult::Sie } else { CacheResult::Miss });
+            let origin = if lead.is_some() { Origin::Fetched { stored: false } } else { Origin::Collapsed };
+            call.source.metrics.coalesced(if lead.is_some() { Role::Lead } else { Role::Join });
+            let mut ends_by = Some(started.after(call.source.plan.flight_timeout()));
+            if let Some(lead) = lead {
+                if let Err(refusal) = flight::refused(&call.source, started) {
+                    ctx.ask.trail.note(started, &call.source.plan.name, || refusal.message.clone());
+                    lead.complete(Err(Arc::clone(&refusal)), started);
+                    let origin = Origin::Refused;
+                    return Begun::Lost(Box::new(Lost { call, key: Some(key), failure: refusal, origin, started }));
+                }
+                let mut flight = flight_of(ctx, &call);
+                if settings.coalesce.is_none() {
+                    flight.bound_by(ctx.deadline);
+                }
+                ctx.ask.trail.note(started, &call.source.plan.name, || "cache: miss; leads the call".into());
+                flight::start_led(flight, lead);
+            } else {
+                ctx.ask.trail.note(started, &call.source.plan.name, || "cache: miss; joins a call in the air".into());
+                // It may have started under another configuration's timeout.
+                ends_by = ends_by.filter(|_| settings.coalesce.is_some_and(|set| set.max_age.is_none()));
+            }
+            let waiting = Waiting::Flight(waiter);
+            Begun::Waiting(Box::new(Underway { call, key: Some(key), waiting, origin, started, ends_by }))
+        }
+    }
+}
+
+/// `cache: off`: a call of our own, shared with nobody.
+fn begin_uncached(ctx: &Context<'_>, call: PartCall, started: Moment) -> Begun {
+    if let Err(failure) = flight::refused(&call.source, started) {
+        return Begun::Lost(Box::new(Lost { call, key: None, failure, origin: Origin::Refused, started }));
+    }
+    let mut flight = flight_of(ctx, &call);
+    flight.bound_by(ctx.deadline);
+    let ends_by = Some(flight.deadline());
+    let waiting = flight::start_alone(flight);
+    Begun::Waiting(Box::new(Underway { call, key: None, waiting, origin: Origin::Bypass, started, ends_by }))
+}
+
+/// Waits for a part to its deadline, and for what stands in when it fails.
+pub(crate) async fn finish(ctx: &Context<'_>, tag: &Tag, begun: Begun) -> Part {
+    match begun {
+        Begun::Known(part) => part,
+        Begun::Lost(lost) => recover(ctx, tag, *lost).await,
+        Begun::Waiting(underway) => {
+            let Underway { call, key, waiting, mut origin, started, ends_by } = *underway;
+            let landing = wait(ctx, &call.source, waiting, started, ends_by).await;
+            if let Origin::Fetched { stored } = &mut origin {
+                *stored = landing.stored;
+            }
+            match landing.result {
+                Ok(fetched) => {
+                    let took = ctx.now().since(started);
+                    call.source.metrics.answered("ok", took);
+                    Part::good(&fetched, Status::Ok, origin)
+                }
+                Err(failure) => recover(ctx, tag, Lost { call, key, failure, origin, started }).await,
+            }
+        }
+    }
+}
+
+/// Waits for a flight, at most to the request's deadline.
+pub(crate) async fn wait(
+    ctx: &Context<'_>,
+    source: &LiveSource,
+    waiting: Waiting,
+    started: Moment,
+    ends_by: Option<Moment>,
+) -> Landing {
+    // A flight that ends before our deadline does needs no second timer.
+    if ends_by.is_some_and(|end| end <= ctx.deadline.at) {
+        return waiting.landing().await;
+    }
+    let deadline = ctx.shared.clock.instant(ctx.deadline.at);
+    match tokio::time::timeout_at(deadline, waiting.landing()).await {
+        Ok(landing) => landing,
+        Err(_) => {
+            ctx.shared.metrics.server.deadline_exceeded(Stage::Coalesce);
+            let kind = if ctx.deadline.by_client { Kind::DeadlineExceeded } else { Kind::AttemptTimeout };
+            let took = ctx.now().since(started);
+            let message = format!("no answer within the request's {}", Pretty(ctx.budget));
+            ctx.ask.trail.note(ctx.now(), &source.plan.name, || message.clone());
+            let failure = Failure { kind, status: None, message, took, retry_after: None };
+            Landing { result: Err(Arc::new(failure)), stored: false }
+        }
+    }
+}
+
+/// What may stand in for a failed call. The failure stays in the part: the upstream did fail.
+async fn recover(ctx: &Context<'_>, tag: &Tag, lost: Lost) -> Part {
+    let mut part = Part::bad(Arc::clone(&lost.failure), lost.origin);
+    let plan = &lost.call.source.plan;
+    let waited = part.waited();
+    if lost.failure.kind.allows_stale()
+        && let Some((entry, age)) = stale(ctx, tag, &lost, StaleWindow::IfError)
+        && let Ok(fetched) = entry.value()
+    {
+        stand_in(&mut part, Status::Stale, fetched);
+        part.origin = Origin::CacheAfterError { age, left_ms: left_ms(&entry, plan.cache.as_ref(), age), waited };
+        part.fallback = Some(FallbackNote { via: "stale", age: Some(age) });
+    } else if lost.failure.kind.allows_fallback() {
+        fall_back(ctx, tag, &lost, &mut part, waited).await;
+    }
+    lost.call.source.metrics.answered(part.status.as_str(), ctx.now().since(lost.started));
+    if let Some(note) = &part.fallback {
+        lost.call.source.metrics.fell_back(note.via);
+        ctx.ask.trail.note(ctx.now(), &plan.name, || format!("answered by `{}` instead", note.via));
+    }
+    part
+}
+
+/// The steps of `fallback`, the first that has something.
+async fn fall_back(ctx: &Context<'_>, tag: &Tag, lost: &Lost, part: &mut Part, waited: bool) {
+    let plan = &lost.call.source.plan;
+    for step in &plan.fallback {
+        let why = match step {
+            Fallback::Stale(max_age) => match stale(ctx, tag, lost, StaleWindow::Upto(*max_age)) {
+                Some((entry, age)) if entry.value().is_ok() => {
+                    if let Ok(fetched) = entry.value() {
+                        stand_in(part, Status::Fallback, fetched);
+                    }
+                    let left_ms = left_ms(&entry, plan.cache.as_ref(), age);
+                    part.origin = Origin::CacheAfterError { age, left_ms, waited };
+                    part.fallback = Some(FallbackNote { via: step.as_str(), age: Some(age) });
+                    return;
+                }
+                Some(_) | None => "no copy that is young enough",
+            },
+            Fallback::Value(body) => {
+                part.status = Status::Fallback;
+                part.data = Some(body.clone());
+                part.etag = rapidhash::v3::rapidhash_v3(body);
+                part.fallback = Some(FallbackNote { via: step.as_str(), age: None });
+                return;
+            }
+            Fallback::Source(place) => match from_source(ctx, tag, lost, *place).await {
+                Ok(other) => {
+                    part.status = Status::Fallback;
+                    part.fallback = Some(FallbackNote { via: step.as_str(), age: other.age() });
+                    part.data = other.data;
+                    part.etag = other.etag;
+                    return;
+                }
+                Err(why) => why,
+            },
+        };
+        part.tried.push((step.as_str(), why));
+    }
+}
+
+/// The data of another source, with its own cache, circuit and limits, within what is left of this one's budget.
+///
+/// Boxed: a fallback may have fallbacks of its own, to the depth that validation allows.
+fn from_source<'a>(
+    ctx: &'a Context<'_>,
+    tag: &'a Tag,
+    lost: &'a Lost,
+    place: usize,
+) -> Pin<Box<dyn Future<Output = Result<Part, &'static str>> + Send + 'a>> {
+    Box::pin(call_instead(ctx, tag, lost, place))
+}
+
+async fn call_instead(ctx: &Context<'_>, tag: &Tag, lost: &Lost, place: usize) -> Result<Part, &'static str> {
+    let source = ctx.snapshot.sources.get(place).ok_or("unknown source")?;
+    let bound = Bound::bind(&source.plan.params, &lost.call.bound.values()).map_err(|_| "parameters do not fit")?;
+    let call = PartCall { alias: lost.call.alias.clone(), source: Arc::clone(source), bound };
+    let deadline = lost.started.after(lost.call.source.plan.timeout).min(ctx.deadline.at);
+    let mut refreshes = Vec::new();
+    let begun = begin(ctx, tag, call, &mut refreshes);
+    // A refresh that is due for the stand-in is left to those who ask for that source itself.
+    drop(refreshes);
+    let part = tokio::time::timeout_at(ctx.shared.clock.instant(deadline), finish(ctx, tag, begun)).await;
+    let part = part.map_err(|_| {
+        ctx.shared.metrics.server.deadline_exceeded(Stage::Fallback);
+        Kind::AttemptTimeout.as_str()
+    })?;
+    match (&part.data, &part.failure) {
+        (Some(_), _) => Ok(part),
+        (None, Some(failure)) => Err(failure.kind.as_str()),
+        (None, None) => Err("no data"),
+    }
+}
+
+fn stale(ctx: &Context<'_>, tag: &Tag, lost: &Lost, window: StaleWindow) -> Option<(Arc<Entry>, Duration)> {
+    let settings = lost.call.source.plan.cache.as_ref()?;
+    let now = ctx.now();
+    ctx.snapshot.cache.stale_for(&cache_ask(&lost.call.source, settings, lost.key.as_ref()?, tag, now), window, now)
+}
+
+fn stand_in(part: &mut Part, status: Status, fetched: &Fetched) {
+    part.status = status;
+    part.data = Some(fetched.body.clone());
+    part.etag = fetched.etag;
+}
+
+fn hit(
+    ctx: &Context<'_>,
+    call: &PartCall,
+    settings: &CacheSettings,
+    entry: &Arc<Entry>,
+    age: Duration,
+    freshness: Freshness,
+) -> Part {
+    let origin = Origin::Cache { age, left_ms: left_ms(entry, Some(settings), age) };
+    ctx.ask.trail.note(ctx.now(), &call.source.plan.name, || format!("cache: hit, {} old", Pretty(age)));
+    match entry.value() {
+        Ok(fetched) => {
+            let (status, counted) = match freshness {
+                Freshness::Fresh => (Status::Ok, CacheResult::Hit),
+                Freshness::FreshRefresh => (Status::Ok, CacheResult::Refresh),
+                Freshness::StaleRevalidate | Freshness::StaleIfError | Freshness::Miss => {
+                    (Status::Stale, CacheResult::Swr)
+                }
+            };
+            call.source.metrics.cache(counted);
+            Part::good(fetched, status, origin)
+        }
+        Err(refusal) => {
+            call.source.metrics.cache(CacheResult::Negative);
+            Part::bad(Arc::clone(refusal), origin)
+        }
+    }
+}
+
+fn left_ms(entry: &Entry, settings: Option<&CacheSettings>, age: Duration) -> i64 {
+    let ttl = settings.map_or(Duration::ZERO, |settings| entry.ttl(settings));
+    let millis = |length: Duration| i64::try_from(length.as_millis()).unwrap_or(i64::MAX);
+    millis(ttl) - millis(age)
+}
+
+pub(crate) fn constant(data: &Result<bytes::Bytes, String>) -> Part {
+    match data {
+        Ok(body) => {
+            let etag = rapidhash::v3::rapidhash_v3(body);
+            let fetched = Fetched { body: body.clone(), took: Duration::ZERO, etag };
+            Part::good(&fetched, Status::Ok, Origin::Constant)
+        }
+        Err(why) => Part::bad(failure(Kind::ProjectionError, why.as_str()), Origin::Constant),
+    }
+}
+
+/// The canonical text of everything about this call that shapes its answer: declared parameters and named headers only.
+pub(crate) fn key_text(ctx: &Context<'_>, call: &PartCall) -> String {
+    let mut pairs: Vec<(&str, &str)> = call.bound.present().collect();
+    pairs.sort_unstable();
+    let mut text = String::new();
+    for (name, value) in pairs {
+        text.push(if text.is_empty() { '?' } else { '&' });
+        text.push_str(name);
+        text.push('=');
+        text.push_str(&crate::plan::encode(value));
+    }
+    for name in call.source.plan.varies_by() {
+        for value in ctx.ask.headers.get_all(name) {
+            text.push('|');
+            text.push_str(name);
+            text.push('=');
+            text.push_str(&percent_encoding::percent_encode(value.as_bytes(), percent_encoding::NON_ALPHANUMERIC).to_string());
+        }
+    }
+    text
+}
+
+pub(crate) fn cache_ask<'a>(
+    source: &'a LiveSource,
+    settings: &'a CacheSettings,
+    key: &'a CacheKey,
+    tag: &'a Tag,
+    now: Moment,
+) -> CacheAsk<'a> {
+    let flight_max_age = settings.coalesce.and_then(|set| set.max_age).unwrap_or(source.plan.timeout);
+    let longest_stale = source.plan.longest_stale();
+    CacheAsk { key, source: &source.mark, tag, settings, flight_max_age, longest_stale, now, draw: fastrand::f64() }
+}
+
+/// The flight that would have this part.
+pub(crate) fn flight_of(ctx: &Context<'_>, call: &PartCall) -> Flight {
+    Flight::new(ctx, Arc::clone(&call.source), call.bound.clone())
+}

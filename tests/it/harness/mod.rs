@@ -1,0 +1,27 @@
+//! What the tests are made with: scripted upstreams, the real binary in a folder of its own, and small helpers.
+
+mod client;
+mod command;
+mod gateway;
+mod script;
+mod setup;
+mod upstream;
+mod wait;
+
+pub(crate) use client::Ask;
+pub(crate) use client::Reply;
+pub(crate) use command::Output;
+pub(crate) use command::aggd;
+pub(crate) use gateway::Gateway;
+pub(crate) use script::Script;
+pub(crate) use setup::Setup;
+pub(crate) use setup::abc;
+pub(crate) use setup::source;
+pub(crate) use upstream::Seen;
+pub(crate) use upstream::Upstream;
+pub(crate) use upstream::background;
+pub(crate) use upstream::refusing;
+pub(crate) use upstream::unanswering;
+pub(crate) use wait::eventually;
+pub(crate) use wait::names;
+pub(crate) use wait::within;
