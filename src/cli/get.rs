@@ -22,6 +22,7 @@ use crate::record::Logs;
 use crate::request;
 use crate::request::Ask;
 use crate::request::Reply;
+use crate::request::ReplyBody;
 use crate::request::Shared;
 use crate::request::Trace;
 use crate::request::Trail;
@@ -96,15 +97,16 @@ fn print(ask: &Get, is_source: bool, reply: &Reply, trail: &Trail, begun: Moment
     for note in trail.take() {
         console::aside(&format!("{:>8} {}: {}", Pretty(note.at.since(begun)).to_string(), note.source, note.text));
     }
-    let fine = reply.status.is_success();
-    if !fine {
-        console::aside(&String::from_utf8_lossy(&reply.body));
+    // Nothing here asks for an answer in pieces.
+    let ReplyBody::Whole(body) = &reply.body else { return Exit::Failed };
+    if !reply.status.is_success() {
+        console::aside(&String::from_utf8_lossy(body));
         return Exit::Failed;
     }
-    match data_of(&reply.body).filter(|_| is_source && !ask.raw) {
+    match data_of(body).filter(|_| is_source && !ask.raw) {
         Some(data) => console::result(&data),
         None => {
-            console::bytes(&reply.body);
+            console::bytes(body);
             if !ask.raw {
                 console::result("");
             }

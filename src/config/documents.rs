@@ -53,7 +53,7 @@ impl Document {
 
     /// Whether one of the findings is an error in it.
     pub(crate) fn is_broken(&self, report: &Report) -> bool {
-        report.findings().iter().any(|finding| {
+        report.iter().any(|finding| {
             let own = (self.first_line..=self.last_line).contains(&finding.place.line) || finding.place.line == 0;
             finding.severity == Severity::Error && finding.place.order == self.file() && own
         })
@@ -103,7 +103,11 @@ fn nodes(file: &File, order: usize, findings: &mut Findings) -> Option<parse::Pa
         Ok(text) => Some(parse::parse(text, order, findings)),
         Err(unreadable) => {
             let wrong = problem(unreadable.code, format!("this file cannot be read: {}", unreadable.message));
-            findings.error(&At::document(""), Span::of_file(order), wrong.help("save it as UTF-8 text that aggd may read"));
+            findings.error(
+                &At::document(""),
+                Span::of_file(order),
+                wrong.help("save it as UTF-8 text that aggd may read"),
+            );
             None
         }
     }
@@ -177,11 +181,17 @@ fn kind(node: &Node, findings: &mut Findings) -> DocumentKind {
     let wrong = match (key, later) {
         ("source", _) => return DocumentKind::Source,
         ("route", _) => return DocumentKind::Route,
-        ("test", _) => problem(codes::NOT_AVAILABLE, "`test:` documents are not available in this version").help("remove the document"),
-        (_, Some(later)) => problem(codes::DOCUMENT_KIND, format!("a document begins with what it is, not with `{key}`"))
-            .help(format!("move `{}: …` to the top", later.key)),
+        ("test", _) => problem(codes::NOT_AVAILABLE, "`test:` documents are not available in this version")
+            .help("remove the document"),
+        (_, Some(later)) => {
+            problem(codes::DOCUMENT_KIND, format!("a document begins with what it is, not with `{key}`"))
+                .help(format!("move `{}: …` to the top", later.key))
+        }
         (_, None) => {
-            let wrong = problem(codes::DOCUMENT_KIND, format!("a document begins with `source:` or `route:`, not with `{key}`"));
+            let wrong = problem(
+                codes::DOCUMENT_KIND,
+                format!("a document begins with `source:` or `route:`, not with `{key}`"),
+            );
             match similar::closest(key, ["source", "route"]) {
                 Some(meant) => wrong.help(format!("write `{meant}: …`")),
                 None if SERVER.find(key).is_some() => wrong.help(format!("move `{key}` to aggd.yaml")),

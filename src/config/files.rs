@@ -159,8 +159,7 @@ pub(crate) fn read(location: &Location, environment: &Environment) -> Result<Fil
 }
 
 fn no_folder(folder: &Path, message: String) -> Report {
-    let mut report = Report::default();
-    report.add(Finding {
+    Report::of(Finding {
         code: codes::NOT_FOUND,
         severity: Severity::Error,
         place: Place::of_file(&folder.display().to_string()),
@@ -168,8 +167,7 @@ fn no_folder(folder: &Path, message: String) -> Report {
         line_text: String::new(),
         message: format!("the folder of sources cannot be read: {message}"),
         help: Some("make the folder, or set `sources` in aggd.yaml to where it is".into()),
-    });
-    report
+    })
 }
 
 /// The YAML files of a folder, in byte order of their names.
@@ -204,10 +202,13 @@ fn file(path: &Path, location: &Location) -> File {
 fn bounded(path: &Path) -> Result<Vec<u8>, Unreadable> {
     use std::io::Read as _;
     let unreadable = |error: std::io::Error| {
-        let message = match error.kind() {
-            std::io::ErrorKind::NotFound => "there is no such file".to_owned(),
-            std::io::ErrorKind::PermissionDenied => "aggd may not read it".to_owned(),
-            _ => error.to_string(),
+        let kind = error.kind();
+        let message = if kind == std::io::ErrorKind::NotFound {
+            "there is no such file".to_owned()
+        } else if kind == std::io::ErrorKind::PermissionDenied {
+            "aggd may not read it".to_owned()
+        } else {
+            error.to_string()
         };
         Unreadable { code: codes::UNREADABLE, message }
     };

@@ -163,7 +163,15 @@ impl Findings {
         if span.line == 0 {
             let place = Place { order: span.file, ..Place::of_file(&self.name(span.file)) };
             let Problem { code, message, help, .. } = problem;
-            self.report.add(Finding { code, severity, place, path: at.to_string(), line_text: String::new(), message, help });
+            self.report.add(Finding {
+                code,
+                severity,
+                place,
+                path: at.to_string(),
+                line_text: String::new(),
+                message,
+                help,
+            });
             return;
         }
         // What goes over several lines is marked to the end of its first one.

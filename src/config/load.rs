@@ -128,7 +128,12 @@ pub(crate) fn evaluate(chosen: &Chosen<'_>, left_out: &BTreeSet<String>, finding
     Spec { server, sources, routes, digest, rendered }
 }
 
-fn read<'a>(document: &'a Document, defaults: &Node, connect_timeout: Duration, findings: &mut Findings) -> Option<Read<'a>> {
+fn read<'a>(
+    document: &'a Document,
+    defaults: &Node,
+    connect_timeout: Duration,
+    findings: &mut Findings,
+) -> Option<Read<'a>> {
     let node = &document.node;
     match document.kind {
         DocumentKind::Source => {

@@ -27,6 +27,7 @@ pub(crate) struct Location {
 }
 
 /// Finds the files: what `--config` names, else `./aggd.yaml`, else `./sources.d`.
+#[expect(clippy::result_large_err, reason = "made once, at start")]
 pub(crate) fn locate(config: Option<&Path>, cwd: &Path) -> Result<Location, Finding> {
     match config {
         Some(path) => named(path, cwd),
@@ -34,6 +35,7 @@ pub(crate) fn locate(config: Option<&Path>, cwd: &Path) -> Result<Location, Find
     }
 }
 
+#[expect(clippy::result_large_err, reason = "made once, at start")]
 fn named(path: &Path, cwd: &Path) -> Result<Location, Finding> {
     let full = cwd.join(path);
     if full.is_file() {
@@ -47,6 +49,7 @@ fn named(path: &Path, cwd: &Path) -> Result<Location, Finding> {
     Err(missing(path, "there is no such file or folder".into(), help))
 }
 
+#[expect(clippy::result_large_err, reason = "made once, at start")]
 fn default(cwd: &Path) -> Result<Location, Finding> {
     let server = cwd.join(SERVER_FILE);
     if server.is_file() {

@@ -1,10 +1,9 @@
 //! Text → settings: the first stage in the life of a configuration. Every mistake is a finding; none stops the rest.
 //!
 //! ```text
-//! locate ─▶ read ─▶ parse ─▶ interpolate ─▶ check ─▶ readers ──▶ relations ─▶ Spec
-//! where     bytes   trees    ${…}           keys,    block by   between
-//!                   with                    kinds    block      documents
-//!                   places                  (vocabulary)
+//! locate ─▶ files ─▶ documents ─────────────▶ check ──────▶ readers ─▶ relations ─▶ Spec
+//! where     bytes    parse: trees with places  keys, kinds:  block by   between
+//!                    interpolate: ${…}         vocabulary    block      documents
 //! ```
 
 mod check;

@@ -39,7 +39,8 @@ pub(crate) struct Parsed {
 
 /// Parses one file.
 pub(crate) fn parse(text: &str, file: usize, findings: &mut Findings) -> Parsed {
-    let mut builder = Builder { file, findings, stack: Vec::new(), anchors: HashMap::new(), values: 0, done: Vec::new() };
+    let mut builder =
+        Builder { file, findings, stack: Vec::new(), anchors: HashMap::new(), values: 0, done: Vec::new() };
     let mut parser = Parser::new_from_str(text);
     let complete = builder.run(&mut parser, text);
     Parsed { documents: builder.done, complete }
@@ -246,7 +247,9 @@ fn syntax_help(line: &str, before: &str, said: &str) -> &'static str {
         "indent with spaces; YAML allows no tabs there"
     } else if value.starts_with(['@', '`', '%']) {
         "quote a text that begins with `@`, `` ` `` or `%`"
-    } else if value.starts_with(['{', '[']) || value.contains("${") {
+    } else if line.contains("${") && line.contains(['{', '[']) {
+        "between braces or brackets, quote what holds `${…}`: \"${NAME}\""
+    } else if value.starts_with(['{', '[']) {
         "quote a text with braces or brackets: \"{name}\""
     } else if opens(before) || opens(line) {
         "close every `[` and `{`"

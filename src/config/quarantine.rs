@@ -127,7 +127,8 @@ impl<'a> Choice<'a> {
 
     /// Sources that were declared and are left out.
     fn left_out(&self) -> BTreeSet<String> {
-        let out = self.slots.iter().filter(|slot| slot.stage == Stage::Out).filter_map(|slot| slot.current.or(slot.good));
+        let out =
+            self.slots.iter().filter(|slot| slot.stage == Stage::Out).filter_map(|slot| slot.current.or(slot.good));
         out.filter(|document| document.kind == DocumentKind::Source).map(|document| document.name.clone()).collect()
     }
 

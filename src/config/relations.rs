@@ -49,11 +49,13 @@ impl Names<'_> {
         }
         if self.left_out.contains(name) {
             let message = format!("the source `{name}` is left out, because of its own mistakes");
-            return Some(problem(codes::UNKNOWN_SOURCE, message).help(format!("mend `{name}`; until then this is left out too")));
+            return Some(
+                problem(codes::UNKNOWN_SOURCE, message).help(format!("mend `{name}`; until then this is left out too")),
+            );
         }
         let unknown = problem(codes::UNKNOWN_SOURCE, format!("there is no source `{name}`"));
         Some(match similar::closest(name, self.declared.iter().map(String::as_str)) {
-            Some(meant) => unknown.help(format!("did you mean `{meant}`?")),
+            Some(meant) => unknown.help(format!("write `{meant}`")),
             None if self.declared.is_empty() => unknown.help(format!("declare it: `source: {name}`")),
             None if self.declared.len() <= 12 => {
                 let names: Vec<_> = self.declared.iter().map(String::as_str).collect();
@@ -97,7 +99,8 @@ fn routes_once(reads: &mut [Read<'_>], findings: &mut Findings) {
         let key = (route.method.to_string(), route.path.clone());
         if let Some(first) = seen.get(&key) {
             let message = format!("`{} {}` is declared already, at {}", key.0, key.1, findings.spot(*first));
-            let twice = problem(codes::DECLARED_TWICE, message).help("give one of them another path or method, or remove it");
+            let twice =
+                problem(codes::DECLARED_TWICE, message).help("give one of them another path or method, or remove it");
             findings.error(&at, span, twice);
             read.item = Item::Nothing;
             continue;
@@ -116,12 +119,9 @@ fn routes_once(reads: &mut [Read<'_>], findings: &mut Findings) {
 }
 
 fn clash(error: &matchit::InsertError, paths: &BTreeMap<String, Span>, findings: &Findings) -> Problem {
-    let with = match error {
-        matchit::InsertError::Conflict { with } => with.as_str(),
-        _ => "another route",
-    };
-    let spot = paths.get(with).map(|span| format!(", at {}", findings.spot(*span))).unwrap_or_default();
-    let message = format!("this path and `{with}`{spot}, match the same requests").replace("`,", "`");
+    let with = if let matchit::InsertError::Conflict { with } = error { with.as_str() } else { "another route" };
+    let spot = paths.get(with).map(|span| format!(" (at {})", findings.spot(*span))).unwrap_or_default();
+    let message = format!("this path and `{with}`{spot} match the same requests");
     problem(codes::ROUTE_CLASH, message).help("give their placeholders one name, or the paths different segments")
 }
 
@@ -177,7 +177,8 @@ fn params(part: &PartSpec, source: &SourceSpec, node: &Node, at: &At<'_>, findin
     for entry in node.get("params").map(Node::entries).unwrap_or_default() {
         let at = at.key(&entry.key);
         let Some(param) = source.params.iter().find(|param| param.name == entry.key) else {
-            let unknown = problem(codes::UNKNOWN_PARAM, format!("the source `{}` has no parameter `{}`", source.name, entry.key));
+            let unknown =
+                problem(codes::UNKNOWN_PARAM, format!("the source `{}` has no parameter `{}`", source.name, entry.key));
             let known = source.params.iter().map(|param| param.name.as_str());
             let help = match similar::closest(&entry.key, known) {
                 Some(meant) => format!("write `{meant}`"),
@@ -190,12 +191,18 @@ fn params(part: &PartSpec, source: &SourceSpec, node: &Node, at: &At<'_>, findin
             findings.error(&at, entry.at, unknown.help(help));
             continue;
         };
-        let template = part.params.iter().find(|(name, _)| *name == entry.key).map(|(_, template)| template.pieces.as_slice());
+        let template =
+            part.params.iter().find(|(name, _)| *name == entry.key).map(|(_, template)| template.pieces.as_slice());
         if let (Some([RoutePiece::Literal(text)]), Some(scalar)) = (template, entry.value.scalar())
             && let Err(must) = param.check(text)
         {
-            let wrong = problem(codes::BAD_PARAM_VALUE, format!("{} does not fit the parameter: it {must}", scalar.shown()));
-            findings.error(&at, entry.value.span, wrong.help("write a value that fits, or a placeholder such as `{query.x}`"));
+            let wrong =
+                problem(codes::BAD_PARAM_VALUE, format!("{} does not fit the parameter: it {must}", scalar.shown()));
+            findings.error(
+                &at,
+                entry.value.span,
+                wrong.help("write a value that fits, or a placeholder such as `{query.x}`"),
+            );
         }
     }
 }
@@ -226,7 +233,12 @@ fn fallback_chains(reads: &[Read<'_>], findings: &mut Findings) {
 }
 
 /// Follows the fallbacks from the end of the chain; the chain is never longer than what is refused.
-fn walk<'a>(edges: &Edges<'a>, chain: &mut Vec<&'a str>, told: &mut BTreeSet<BTreeSet<&'a str>>, findings: &mut Findings) {
+fn walk<'a>(
+    edges: &Edges<'a>,
+    chain: &mut Vec<&'a str>,
+    told: &mut BTreeSet<BTreeSet<&'a str>>,
+    findings: &mut Findings,
+) {
     let Some(last) = chain.last().copied() else { return };
     let title = format!("source {last}");
     let at = At::document(&title);
@@ -236,7 +248,11 @@ fn walk<'a>(edges: &Edges<'a>, chain: &mut Vec<&'a str>, told: &mut BTreeSet<BTr
             if told.insert(cycle.iter().copied().collect()) {
                 let names: Vec<_> = cycle.iter().chain([target]).map(|name| format!("`{name}`")).collect();
                 let circle = problem(codes::FALLBACK_CYCLE, format!("fallbacks in a circle: {}", names.join(" → ")));
-                let help = if *inherited { format!("write `fallback: []` in `source: {last}`, to have none of `defaults`") } else { "remove this step".to_owned() };
+                let help = if *inherited {
+                    format!("write `fallback: []` in `source: {last}`, to have none of `defaults`")
+                } else {
+                    "remove this step".to_owned()
+                };
                 findings.error(&at.key("fallback"), *span, circle.help(help));
             }
             continue;
@@ -244,7 +260,11 @@ fn walk<'a>(edges: &Edges<'a>, chain: &mut Vec<&'a str>, told: &mut BTreeSet<BTr
         if chain.len() > MAX_FALLBACK_DEPTH {
             let names: Vec<_> = chain.iter().chain([target]).map(|name| format!("`{name}`")).collect();
             let message = format!("fallbacks of fallbacks, more than {MAX_FALLBACK_DEPTH} deep: {}", names.join(" → "));
-            findings.error(&at.key("fallback"), *span, problem(codes::FALLBACK_DEPTH, message).help("shorten the chain"));
+            findings.error(
+                &at.key("fallback"),
+                *span,
+                problem(codes::FALLBACK_DEPTH, message).help("shorten the chain"),
+            );
             continue;
         }
         chain.push(target);

@@ -11,6 +11,7 @@ use crate::config::node::Entry;
 use crate::config::node::Node;
 use crate::config::node::Scalar;
 use crate::config::node::Value;
+use crate::config::readers::OF_A_CALL;
 use crate::config::readers::text_json;
 use crate::config::scalar;
 use crate::config::scalar::Typed;
@@ -131,8 +132,10 @@ fn masked(scalar: &Scalar, key: &str) -> String {
 fn is_sensitive(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
     let key: String = key.chars().filter(|c| c.is_ascii_alphanumeric()).collect();
-    let parts = ["token", "secret", "password", "passwd", "apikey", "authorization", "cookie", "credential", "signature"];
-    parts.iter().any(|part| key.contains(part)) || matches!(key.as_str(), "key" | "appid" | "auth" | "pwd" | "accesskey")
+    let parts =
+        ["token", "secret", "password", "passwd", "apikey", "authorization", "cookie", "credential", "signature"];
+    parts.iter().any(|part| key.contains(part))
+        || matches!(key.as_str(), "key" | "appid" | "auth" | "pwd" | "accesskey")
 }
 
 /// The configuration in force: defaults put in, secrets as `***`.
@@ -150,7 +153,8 @@ pub(crate) fn rendered(server: &Node, reads: &[Read<'_>], spec: &ServerSpec) -> 
                 if !source.aggregate {
                     node = with(node, "aggregate", "false");
                 }
-                sources.push(block(Some(&node), &SOURCE));
+                let skipped = if node.entry("static").is_some() { &OF_A_CALL[..] } else { &[] };
+                sources.push(block_without(skipped, Some(&node), &SOURCE));
             }
             Item::Route(route) => {
                 let node = with(read.merged.clone(), "cache_key", &route.path);
@@ -184,8 +188,12 @@ fn with_node(mut node: Node, key: &str, value: Node) -> Node {
 
 /// A block with the defaults of all keys that it does not have. Keys without a default are left out.
 fn block(node: Option<&Node>, block: &'static Block) -> String {
+    block_without(&[], node, block)
+}
+
+fn block_without(skipped: &[&str], node: Option<&Node>, block: &'static Block) -> String {
     let mut pairs = Vec::new();
-    for key in block.all() {
+    for key in block.all().filter(|key| !skipped.contains(&key.name)) {
         // A null in a tree is a value; elsewhere it is an absence.
         let own = match (key.kind, node.and_then(|node| node.entry(key.name))) {
             (Kind::Tree, Some(entry)) => Some(&entry.value),
@@ -222,6 +230,7 @@ fn value(node: &Node, key: &'static Key) -> String {
     of_kind(node, &key.kind, key.name)
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "all other kinds are scalars or trees")]
 fn of_kind(node: &Node, kind: &'static Kind, name: &str) -> String {
     let list = |inner: &'static Kind| {
         let items: Vec<_> = node.items().iter().map(|item| of_kind(item, inner, name)).collect();

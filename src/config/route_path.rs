@@ -12,7 +12,8 @@ const RESERVED: [&str; 11] =
 /// The names in a route's path, in order.
 pub(crate) fn parse(scalar: &Scalar) -> Result<Vec<String>, Problem> {
     let text = scalar.text.as_str();
-    let wrong = |what: &str, help: String| problem(codes::BAD_ROUTE_PATH, format!("{} {what}", scalar.shown())).help(help);
+    let wrong =
+        |what: &str, help: String| problem(codes::BAD_ROUTE_PATH, format!("{} {what}", scalar.shown())).help(help);
     if !text.starts_with('/') {
         return Err(wrong("does not begin with `/`", format!("write `/{text}`")));
     }
@@ -41,10 +42,12 @@ pub(crate) fn parse(scalar: &Scalar) -> Result<Vec<String>, Problem> {
     }
     // The router's own opinion of a single path.
     matchit::Router::new().insert(text, ()).map_err(|error| {
-        let help = match error {
-            matchit::InsertError::InvalidParamSegment => "put one `{name}` at the end of a segment: `/{a}/{b}`, not `/{a}-{b}`",
-            matchit::InsertError::InvalidCatchAll => "put `{*rest}` at the end of the path",
-            _ => "write `{name}` for one segment, `{*rest}` for the remainder, `{{` for a literal brace",
+        let help = if error == matchit::InsertError::InvalidParamSegment {
+            "put one `{name}` at the end of a segment: `/{a}/{b}`, not `/{a}-{b}`"
+        } else if error == matchit::InsertError::InvalidCatchAll {
+            "put `{*rest}` at the end of the path"
+        } else {
+            "write `{name}` for one segment, `{*rest}` for the remainder, `{{` for a literal brace"
         };
         wrong("is not a path that can be matched", help.to_owned())
     })?;
@@ -81,7 +84,11 @@ fn reserved(text: &str, scalar: &Scalar) -> Result<(), Problem> {
         return Ok(());
     }
     let message = format!("{} is a path of aggd's own", scalar.shown());
-    let help = if scalar.is_secret() { "choose another path".to_owned() } else { format!("choose another one, such as `/api{text}`") };
+    let help = if scalar.is_secret() {
+        "choose another path".to_owned()
+    } else {
+        format!("choose another one, such as `/api{text}`")
+    };
     Err(problem(codes::RESERVED_PATH, message).help(help))
 }
 

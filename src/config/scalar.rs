@@ -106,7 +106,9 @@ mod tests {
 
     #[test]
     fn what_only_looks_like_a_number_or_a_switch_is_text() {
-        for text in [".", "-", "+", "1.2.3", "1e", "e3", "0x", "0xZZ", "0x+1", "60s", "yes", "off", "1_000", "2026-01-01"] {
+        for text in
+            [".", "-", "+", "1.2.3", "1e", "e3", "0x", "0xZZ", "0x+1", "60s", "yes", "off", "1_000", "2026-01-01"]
+        {
             assert_eq!(plain(text), Typed::Text, "{text}");
         }
     }

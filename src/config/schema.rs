@@ -129,12 +129,18 @@ fn kind(kind: &'static Kind) -> Value {
         Kind::RoutePath => text("^/"),
         Kind::Duration { .. } => text("^([0-9]+(\\.[0-9]+)?(ms|s|m|h|d))+$"),
         Kind::Size => text("^[0-9]+(\\.[0-9]+)? ?(B|KiB|MiB|GiB|TiB)$"),
-        Kind::Ratio => json!({ "anyOf": [{ "type": "number", "minimum": 0, "maximum": 1 }, text("^[0-9]+(\\.[0-9]+)? ?%$")] }),
+        Kind::Ratio => {
+            json!({ "anyOf": [{ "type": "number", "minimum": 0, "maximum": 1 }, text("^[0-9]+(\\.[0-9]+)? ?%$")] })
+        }
         Kind::RatioOr(word) => {
             json!({ "anyOf": [{ "type": "number", "minimum": 0, "maximum": 1 }, text("^[0-9]+(\\.[0-9]+)? ?%$"), { "const": word }] })
         }
-        Kind::Whole { min, max } => json!({ "anyOf": [{ "type": "integer", "minimum": min, "maximum": max }, expansion] }),
-        Kind::Number { min } if min.is_finite() => json!({ "anyOf": [{ "type": "number", "minimum": min }, expansion] }),
+        Kind::Whole { min, max } => {
+            json!({ "anyOf": [{ "type": "integer", "minimum": min, "maximum": max }, expansion] })
+        }
+        Kind::Number { min } if min.is_finite() => {
+            json!({ "anyOf": [{ "type": "number", "minimum": min }, expansion] })
+        }
         Kind::Number { .. } => json!({ "anyOf": [{ "type": "number" }, expansion] }),
         Kind::Switch => json!({ "anyOf": [{ "type": "boolean" }, expansion] }),
         Kind::OneOf(words) => json!({ "anyOf": [{ "enum": words }, expansion] }),
@@ -179,6 +185,7 @@ pub(crate) fn markdown() -> String {
     text
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "only blocks have rows of their own")]
 fn rows(block: &'static Block, path: &str, text: &mut String) {
     for key in block.all() {
         let name = format!("{path}{}", key.name);
@@ -235,5 +242,56 @@ fn written(kind: &Kind) -> String {
         Kind::List(inner) => format!("list of: {}", written(inner)),
         Kind::ListOrMap(item, value) => format!("list of: {}; or map: NAME → {}", written(item), written(value)),
         Kind::OneOrMany(inner) => format!("{}, or a list", written(inner)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn schemas_accept_what_loads_and_refuse_what_does_not() {
+        let server = jsonschema::validator_for(&aggd()).unwrap();
+        let documents = jsonschema::validator_for(&sources()).unwrap();
+        assert!(server.is_valid(
+            &json!({ "database": "off", "limits": { "concurrency": "${N:-10}" }, "defaults": { "breaker": "off" } })
+        ));
+        assert!(!server.is_valid(&json!({ "limits": { "concurency": 1 } })));
+        let source = json!({
+            "source": "a", "url": "https://example.org", "timeout": "${T:-5}s", "cache": { "ttl": "60s", "refresh_ahead": "50%" },
+            "project": { "a": "$.a", "b": { "c": { "path": "$.x", "take": "first" } }, "d": { "value": 1 } },
+            "fallback": [{ "stale": { "max_age": "1h" } }, { "value": null }],
+        });
+        assert!(
+            documents.is_valid(&source),
+            "{:?}",
+            documents.iter_errors(&source).map(|e| e.to_string()).collect::<Vec<_>>()
+        );
+        assert!(documents.is_valid(&json!({ "route": "/x", "sources": ["a"] })));
+        assert!(documents.is_valid(&json!({ "route": "/x", "sources": { "a": null, "b": { "source": "a" } } })));
+        for bad in [
+            json!({ "source": "a" }),
+            json!({ "source": "a", "url": "https://example.org", "timeout": 5 }),
+            json!({ "source": "a", "url": "https://example.org", "timout": "5s" }),
+            json!({ "source": "a", "url": "https://example.org", "project": { "a": { "path": "$.x", "tke": "first" } } }),
+            json!({ "route": "x", "sources": ["a"] }),
+            json!({ "route": "/x" }),
+        ] {
+            assert!(!documents.is_valid(&bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn tables_name_every_key_by_its_path() {
+        let text = markdown();
+        for row in [
+            "| `limits.concurrency` | 1 to 10000000 | `100` |",
+            "| `cache.negative.ttl` |",
+            "| `sources.NAME.required` |",
+            "| `fallback[].stale.max_age` | duration | required |",
+        ] {
+            assert!(text.contains(row), "{row}\n{text}");
+        }
+        assert!(text.lines().filter(|line| line.starts_with("| `")).all(|line| line.matches(" | ").count() == 3));
     }
 }

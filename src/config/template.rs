@@ -19,7 +19,11 @@ pub(crate) fn parts(scalar: &Scalar) -> Result<Vec<Part>, Problem> {
     parse(&scalar.text).map_err(|(at, what)| {
         let help = "write `{name}` for a placeholder, `{{` and `}}` for literal braces";
         if scalar.is_secret() {
-            return problem(codes::BAD_PLACEHOLDER, format!("{} has a brace that makes no placeholder", scalar.shown())).help(help);
+            return problem(
+                codes::BAD_PLACEHOLDER,
+                format!("{} has a brace that makes no placeholder", scalar.shown()),
+            )
+            .help(help);
         }
         problem(codes::BAD_PLACEHOLDER, what).help(help).at(at + scalar.lead)
     })

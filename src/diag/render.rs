@@ -175,7 +175,10 @@ error[AG-010]: unknown key `timout`
     #[test]
     fn github_commands_escape_what_would_end_them() {
         let line = report().render_github();
-        assert!(line.starts_with("::error file=sources.d/a%2Cb.yaml,line=3,col=1,endColumn=7,title=AG-010::"), "{line}");
+        assert!(
+            line.starts_with("::error file=sources.d/a%2Cb.yaml,line=3,col=1,endColumn=7,title=AG-010::"),
+            "{line}"
+        );
         assert!(line.ends_with("unknown key `timout`%0Awrite `timeout`\n"), "{line}");
     }
 }

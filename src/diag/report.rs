@@ -56,6 +56,11 @@ impl Report {
         self.findings.iter().filter(|finding| finding.severity == severity).count()
     }
 
+    /// The findings in no order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Finding> {
+        self.findings.iter()
+    }
+
     /// The findings in the order of files, lines and columns.
     pub(crate) fn findings(&self) -> Vec<&Finding> {
         let mut sorted: Vec<_> = self.findings.iter().collect();

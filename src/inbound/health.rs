@@ -97,8 +97,8 @@ fn audit(server: &Server) -> Value {
     json!({"pending": counts.pending, "written": counts.written, "dropped": counts.dropped})
 }
 
-/// Seconds with millisecond precision.
+/// Seconds to the nearest millisecond: how long it has been open and when it recovers then add up.
 fn seconds(length: Duration) -> Value {
-    let millis = u32::try_from(length.as_millis()).unwrap_or(u32::MAX);
+    let millis = u32::try_from((length.as_micros() + 500) / 1000).unwrap_or(u32::MAX);
     (f64::from(millis) / 1000.0).into()
 }

@@ -22,6 +22,7 @@ use http_body_util::Full;
 use hyper::body::Frame;
 use hyper::body::Incoming;
 use hyper::body::SizeHint;
+use tokio::sync::mpsc;
 use tower::ServiceExt;
 
 use crate::inbound::listen::Peer;
@@ -32,6 +33,7 @@ use crate::request::After;
 use crate::request::Ask;
 use crate::request::Problem;
 use crate::request::Reply;
+use crate::request::ReplyBody;
 use crate::request::Shared;
 use crate::request::Trace;
 use crate::request::Trail;
@@ -184,8 +186,13 @@ pub(crate) fn of_problem(problem: &Problem, request_id: &str) -> Response<Body> 
 }
 
 fn of_reply(shared: &Arc<Shared>, reply: Reply) -> Response<Body> {
-    let tail = Tail { body: Full::new(reply.body), after: Some((Arc::clone(shared), reply.after)) };
-    let mut response = Response::new(Body::new(tail));
+    let body = match reply.body {
+        ReplyBody::Whole(body) => {
+            Body::new(Tail { body: Full::new(body), after: Some((Arc::clone(shared), reply.after)) })
+        }
+        ReplyBody::Progressive(pieces) => Body::new(Pieces { pieces }),
+    };
+    let mut response = Response::new(body);
     *response.status_mut() = reply.status;
     *response.headers_mut() = reply.headers;
     response
@@ -211,6 +218,20 @@ impl hyper::body::Body for Tail {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+/// The body of a progressive answer. Dropping it tells the work behind it that the client has left.
+struct Pieces {
+    pieces: mpsc::Receiver<Bytes>,
+}
+
+impl hyper::body::Body for Pieces {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        self.pieces.poll_recv(cx).map(|piece| piece.map(|piece| Ok(Frame::data(piece))))
     }
 }
 

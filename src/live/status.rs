@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 /// The end of one load.
 #[derive(Clone, Debug)]
 pub(crate) struct LoadStatus {
-    /// `applied`, `unchanged`, `rejected` or `quarantined`.
+    /// `applied`, `rejected` or `quarantined`; of a load just done also `unchanged`.
     pub(crate) result: &'static str,
     pub(crate) at: SystemTime,
     /// How many mistakes were found.

@@ -105,7 +105,12 @@ impl Reloader {
             _ => ReloadResult::Rejected,
         };
         self.shared.metrics.server.reloaded(result);
-        self.status.set(status.clone());
+        if status.result == "unchanged" && self.status.last().is_refused() {
+            tracing::info!("configuration as it is in force: nothing to change any more");
+        }
+        // What is found unchanged has been applied.
+        let lasting = if status.result == "unchanged" { "applied" } else { status.result };
+        self.status.set(LoadStatus { result: lasting, ..status.clone() });
         status
     }
 

@@ -25,6 +25,7 @@ use crate::request::part::Status;
 use crate::request::part::Verdict;
 use crate::request::reply::After;
 use crate::request::reply::Reply;
+use crate::request::reply::ReplyBody;
 use crate::shape::merge;
 
 /// A part with its plan.
@@ -64,6 +65,40 @@ pub(crate) fn route(
     if unchanged {
         headers.remove(header::CONTENT_TYPE);
     }
+    let audit = record(ctx, route, handles, &placed, &summary, status);
+    let after = After { audit: Some(audit), refreshes: gathered.refreshes };
+    Ok(Reply { status, headers, body: ReplyBody::Whole(body), after })
+}
+
+/// The last event of a progressive answer: the envelope without its `results`.
+pub(crate) fn rest(
+    ctx: &Context<'_>,
+    route: &Arc<RoutePlan>,
+    handles: &Arc<LiveRoute>,
+    chosen: &[usize],
+    gathered: Gathered,
+) -> (String, After) {
+    let plans = chosen.iter().filter_map(|place| route.parts.get(*place));
+    let placed: Vec<Placed<'_>> = plans.zip(&gathered.parts).collect();
+    let summary = Summary::of(&placed);
+    let mut text = String::from("{");
+    summary_members(&mut text, &placed, &summary);
+    // The status was sent before this could be known: a client that needs those parts looks here.
+    let status = refusal(route, &placed).map_or(StatusCode::OK, |problem| problem.status);
+    text.push_str(&format!(",\"status\":{}}}", status.as_u16()));
+    let audit = record(ctx, route, handles, &placed, &summary, status);
+    (text, After { audit: Some(audit), refreshes: gathered.refreshes })
+}
+
+/// Counts and logs an answer, and makes its audit record.
+fn record(
+    ctx: &Context<'_>,
+    route: &Arc<RoutePlan>,
+    handles: &LiveRoute,
+    placed: &[Placed<'_>],
+    summary: &Summary,
+    status: StatusCode,
+) -> AuditRecord {
     let took = ctx.now().since(ctx.ask.arrived);
     handles.metrics.answered(summary.mode, status.as_u16(), took);
     tracing::debug!(
@@ -74,8 +109,22 @@ pub(crate) fn route(
         elapsed_ms = took.as_secs_f64() * 1000.0,
         "answered"
     );
-    let audit = audit(ctx, &route.path, &placed, &summary, status, took);
-    Ok(Reply { status, headers, body, after: After { audit: Some(audit), refreshes: gathered.refreshes } })
+    let names = |verdict: Verdict| {
+        let with = placed.iter().filter(move |(_, part)| part.verdict() == verdict);
+        with.map(|(plan, _)| plan.alias.clone()).collect()
+    };
+    AuditRecord {
+        at: ctx.shared.clock.wall(),
+        request_id: Arc::clone(&ctx.ask.request_id),
+        route: Arc::clone(&route.path),
+        succeeded: names(Verdict::Succeeded),
+        failed: names(Verdict::Failed),
+        skipped: names(Verdict::Skipped),
+        mode: summary.mode,
+        status: status.as_u16(),
+        duration: took,
+        cached: summary.cached,
+    }
 }
 
 /// What holds for the parts together.
@@ -269,11 +318,17 @@ fn envelope_members(placed: &[Placed<'_>], summary: &Summary) -> String {
         }
         result(&mut out, plan, part);
     }
-    out.push(']');
+    out.push_str("],");
+    summary_members(&mut out, placed, summary);
+    out
+}
+
+/// The members of the envelope after `results`.
+fn summary_members(out: &mut String, placed: &[Placed<'_>], summary: &Summary) {
     for (member, verdict) in [
-        (",\"sources_succeeded\":[", Verdict::Succeeded),
-        (",\"sources_failed\":[", Verdict::Failed),
-        (",\"sources_skipped\":[", Verdict::Skipped),
+        ("\"sources_succeeded\":[", Verdict::Succeeded),
+        ("\"sources_failed\":[", Verdict::Failed),
+        ("\"sources_skipped\":[", Verdict::Skipped),
     ] {
         out.push_str(member);
         let mut first = true;
@@ -284,18 +339,17 @@ fn envelope_members(placed: &[Placed<'_>], summary: &Summary) -> String {
             first = false;
             out.push_str(&plan.quoted);
         }
-        out.push(']');
+        out.push_str("],");
     }
-    out.push_str(",\"mode\":\"");
+    out.push_str("\"mode\":\"");
     out.push_str(summary.mode);
     out.push_str(if summary.degraded() { "\",\"degraded\":true" } else { "\",\"degraded\":false" });
     out.push_str(if summary.cached { ",\"cached\":true" } else { ",\"cached\":false" });
     out.push_str(",\"cache_age_seconds\":");
     match summary.age {
-        Some(age) => seconds(&mut out, age),
+        Some(age) => seconds(out, age),
         None => out.push_str("null"),
     }
-    out
 }
 
 /// Seconds with three decimals.
@@ -360,31 +414,5 @@ fn list<'a>(out: &mut String, texts: impl Iterator<Item = &'a str>) {
             out.push(',');
         }
         out.push_str(&json_string(text));
-    }
-}
-
-fn audit(
-    ctx: &Context<'_>,
-    path: &Arc<str>,
-    placed: &[Placed<'_>],
-    summary: &Summary,
-    status: StatusCode,
-    took: Duration,
-) -> AuditRecord {
-    let names = |verdict: Verdict| {
-        let with = placed.iter().filter(move |(_, part)| part.verdict() == verdict);
-        with.map(|(plan, _)| plan.alias.clone()).collect()
-    };
-    AuditRecord {
-        at: ctx.shared.clock.wall(),
-        request_id: Arc::clone(&ctx.ask.request_id),
-        route: Arc::clone(path),
-        succeeded: names(Verdict::Succeeded),
-        failed: names(Verdict::Failed),
-        skipped: names(Verdict::Skipped),
-        mode: summary.mode,
-        status: status.as_u16(),
-        duration: took,
-        cached: summary.cached,
     }
 }

@@ -22,6 +22,7 @@ use crate::policy::outcome::Kind;
 use crate::request::context::Ask;
 use crate::request::reply::After;
 use crate::request::reply::Reply;
+use crate::request::reply::ReplyBody;
 
 /// A problem, as RFC 9457 defines it. `detail` says what to do; no upstream body, URL query, header or secret is in it.
 #[derive(Debug)]
@@ -200,7 +201,7 @@ impl Problem {
         Reply {
             status: self.status,
             headers: self.header_map(),
-            body: self.body(&ask.request_id),
+            body: ReplyBody::Whole(self.body(&ask.request_id)),
             after: After::default(),
         }
     }

@@ -8,6 +8,7 @@ mod error;
 mod fanout;
 mod flight;
 mod part;
+mod progress;
 mod reply;
 mod single;
 mod source;
@@ -25,11 +26,13 @@ pub(crate) use error::Problem;
 pub(crate) use trail::Trail;
 pub(crate) use reply::After;
 pub(crate) use reply::Reply;
+pub(crate) use reply::ReplyBody;
 
 use crate::plan::Matched;
 use crate::plan::RoutePlan;
 use crate::plan::Target;
 use crate::request::context::Context;
+use crate::request::progress::Form;
 
 /// Answers a request of the data plane; `None`: its path is not of the data plane.
 ///
@@ -47,13 +50,20 @@ pub(crate) async fn run(shared: &Arc<Shared>, ask: Ask<'_>) -> Option<Reply> {
         Target::Route(route) => match Context::admit(shared, &snapshot, &ask, path_params, route.timeout) {
             Ok(ctx) => run_route(ctx, &route).await,
             Err(problem) => Err(problem),
-        },
+        }
+        .map_err(|problem| (problem, snapshot.route(&route))),
         Target::Single => match single::admit(shared, &snapshot, &ask, path_params) {
             Ok((ctx, place)) => single::run(&ctx, place).await,
             Err(problem) => Err(problem),
-        },
+        }
+        .map_err(|problem| (problem, Some(&snapshot.single))),
     };
-    Some(answer.unwrap_or_else(|problem| problem.reply(&ask)))
+    Some(answer.unwrap_or_else(|(problem, route)| {
+        if let Some(route) = route {
+            route.metrics.answered("refused", problem.status.as_u16(), shared.clock.now().since(ask.arrived));
+        }
+        problem.reply(&ask)
+    }))
 }
 
 /// The methods that a path of the data plane answers; `None`: it is not of the data plane.
@@ -66,6 +76,9 @@ async fn run_route(ctx: Context<'_>, route: &Arc<RoutePlan>) -> Result<Reply, Pr
     let handles = ctx.snapshot.route(route).ok_or_else(Problem::internal)?;
     let chosen = admit::choose(&ctx, route)?;
     let calls = admit::bind(&ctx, route, &chosen)?;
+    if let Some(form) = Form::asked(ctx.ask.headers, ctx.ask.method, route) {
+        return Ok(progress::start(&ctx, route, handles, (chosen, calls), form));
+    }
     let parts = fanout::gather(&ctx, &handles.tag, calls).await;
     assemble::route(&ctx, route, handles, &chosen, parts)
 }

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use http::HeaderMap;
 use http::StatusCode;
+use tokio::sync::mpsc;
 
 use crate::record::AuditRecord;
 use crate::request::context::Shared;
@@ -12,8 +13,15 @@ use crate::request::flight::Refresh;
 pub(crate) struct Reply {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
-    pub(crate) body: Bytes,
+    pub(crate) body: ReplyBody,
     pub(crate) after: After,
+}
+
+/// The body of an answer.
+pub(crate) enum ReplyBody {
+    Whole(Bytes),
+    /// Pieces that come as sources answer; the end of the channel is the end of the body.
+    Progressive(mpsc::Receiver<Bytes>),
 }
 
 /// Work that waits until the bytes of the answer are written, or the client has left.

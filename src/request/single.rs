@@ -37,6 +37,7 @@ use crate::request::part::Status;
 use crate::request::part::Verdict;
 use crate::request::reply::After;
 use crate::request::reply::Reply;
+use crate::request::reply::ReplyBody;
 use crate::request::source;
 
 /// Finds the source that the path names, and admits the request with that source's timeout.
@@ -74,6 +75,7 @@ async fn fetch(ctx: &Context<'_>, call: PartCall, wants_raw: bool) -> (Part, Opt
     let now = ctx.now();
     let source = Arc::clone(&call.source);
     source.metrics.cache(CacheResult::Bypass);
+    ctx.ask.trail.note(now, &source.plan.name, || "cache: not asked".into());
     if let Err(refusal) = flight::refused(&source, now) {
         return (Part::bad(refusal, Origin::Refused), None);
     }
@@ -131,7 +133,7 @@ fn reply(ctx: &Context<'_>, source: &LiveSource, part: &Part, raw: Option<RawAns
         }
     }
     let after = After { audit: Some(audit(ctx, source, part, status)), refreshes: Vec::new() };
-    Reply { status, headers, body, after }
+    Reply { status, headers, body: ReplyBody::Whole(body), after }
 }
 
 fn json_headers() -> HeaderMap {

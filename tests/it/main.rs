@@ -13,7 +13,19 @@
 
 mod acceptance;
 mod aggregate;
+mod caching;
+mod cancel;
+mod classify;
+mod cli;
+mod control;
+mod deadlines;
+mod examples;
 mod harness;
+mod history;
+mod hostile;
+mod reloading;
+mod security;
+mod surface;
 mod servers {
     pub(crate) mod postgres;
 }

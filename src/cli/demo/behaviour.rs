@@ -92,8 +92,8 @@ impl Mode {
         );
         match self {
             Self::Ok => format!(
-                "{RECOVERY_SECONDS}s after its circuit opened /health says half_open; the next /aggregate probes {name}, \
-                 and its success closes the circuit"
+                "where its circuit is open: {RECOVERY_SECONDS}s after it opened /health says half_open, the next /aggregate \
+                 probes {name}, and its success closes the circuit"
             ),
             Self::Fail | Self::Garbage => stands_in,
             Self::Hang => format!("a call is given up after {TIMEOUT_SECONDS}s; {stands_in}"),

@@ -27,9 +27,8 @@ pub(crate) fn of(name: &str) -> Option<Document> {
 
 /// `GET api.open-meteo.com/v1/forecast?latitude=…&longitude=…&current=temperature_2m,wind_speed_10m`
 fn weather(query: &str) -> (StatusCode, Value) {
-    let degrees = |name: &str, otherwise: f64| {
-        value(query, name).and_then(|text| text.parse::<f64>().ok()).unwrap_or(otherwise)
-    };
+    let degrees =
+        |name: &str, otherwise: f64| value(query, name).and_then(|text| text.parse::<f64>().ok()).unwrap_or(otherwise);
     let document = json!({
         "latitude": degrees("latitude", 52.52),
         "longitude": degrees("longitude", 13.41),
@@ -102,7 +101,8 @@ fn story(id: u64, title: &str) -> Value {
         "updated_at": now("%Y-%m-%dT%H:%M:%SZ"),
     });
     // A question has a text of its own in place of a link.
-    let (member, value) = if asks { ("story_text", "…".to_owned()) } else { ("url", format!("https://example.org/{id}")) };
+    let (member, value) =
+        if asks { ("story_text", "…".to_owned()) } else { ("url", format!("https://example.org/{id}")) };
     if let Some(members) = story.as_object_mut() {
         members.insert(member.to_owned(), value.into());
     }

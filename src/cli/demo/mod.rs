@@ -115,7 +115,10 @@ mod tests {
         let upstreams = Upstreams::start().unwrap();
         let loading = loading(&folder, &upstreams).unwrap();
         let sources = &loading.loaded.spec.sources;
-        assert_eq!(sources.iter().map(|source| source.name.as_str()).collect::<Vec<_>>(), ["markets", "news", "weather"]);
+        assert_eq!(
+            sources.iter().map(|source| source.name.as_str()).collect::<Vec<_>>(),
+            ["markets", "news", "weather"]
+        );
         for source in sources {
             let (_, document) = documents::of(source.name.as_str()).unwrap()("");
             let bytes = bytes::Bytes::from(document.to_string());

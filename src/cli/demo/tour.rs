@@ -60,7 +60,7 @@ impl fmt::Display for Tour<'_> {
         writeln!(f, "  files      {folder}: aggd.yaml and sources.d, as shipped; gone when the demo ends")?;
         writeln!(f, "  times      answers are fresh for {TTL}s, a call may take {TIMEOUT}s,")?;
         writeln!(f, "             {THRESHOLD} failures in a row open a circuit, for {RECOVERY}s")?;
-        writeln!(f, "\nPaste these into a second terminal:")?;
+        writeln!(f, "\nPaste these into a second terminal; this one shows what the gateway logs.")?;
         for (number, (text, commands)) in (1..).zip(self.steps()) {
             writeln!(f, "\n{number}. {text}")?;
             for command in commands {
@@ -84,22 +84,26 @@ impl Tour<'_> {
         let (aggregate, health) = (gateway.get("/aggregate"), gateway.get("/health"));
         let switch = |name: &str, mode: &str| format!("curl -s -X POST '{}/{name}?mode={mode}'", self.upstreams);
         let fresh = "Three sources, called at the same time. Again at once: \"cached\":true, and nobody was called.";
-        let fail = format!("News breaks. Its last answer stands in (\"status\":\"stale\"), and the page stays whole.\n   \
-            The first {THRESHOLD} calls fail; from then on it is \"circuit open\".");
+        let fail = format!(
+            "News breaks. Its last answer stands in (\"status\":\"stale\"), and the page stays whole.\n   \
+            The first {THRESHOLD} calls fail; from then on it is \"circuit open\"."
+        );
         let open = "Its circuit is open: see \"circuit_state\", and that news is called no more (\"calls\").";
-        let heal = format!("News is mended. {RECOVERY}s after it opened the circuit is half_open; one call probes, and closes it.");
+        let heal = format!(
+            "News is mended. {RECOVERY}s after it opened the circuit is half_open; one call probes, and closes it."
+        );
         vec![
             (fresh.to_owned(), vec![format!("{aggregate}; echo"), format!("{aggregate}; echo")]),
-            (fail, vec![
-                switch("news", "fail"),
-                format!("sleep {TTL}; for n in 1 2 3 4; do {aggregate}; echo; done"),
-            ]),
+            (fail, vec![switch("news", "fail"), format!("sleep {TTL}; for n in 1 2 3 4; do {aggregate}; echo; done")]),
             (open.to_owned(), vec![format!("{health}; echo"), format!("curl -s '{}/'", self.upstreams)]),
-            (heal, vec![
-                switch("news", "ok"),
-                format!("sleep {RECOVERY}; {health}; echo"),
-                format!("{aggregate}; echo; {health}; echo"),
-            ]),
+            (
+                heal,
+                vec![
+                    switch("news", "ok"),
+                    format!("sleep {RECOVERY}; {health}; echo"),
+                    format!("{aggregate}; echo; {health}; echo"),
+                ],
+            ),
         ]
     }
 
@@ -107,23 +111,34 @@ impl Tour<'_> {
         let gateway = Curl::to(self.gateway);
         let (command, base, folder) = (&gateway.command, &gateway.base, self.folder.display());
         let (old, new) = EDIT;
-        let hang = format!("Markets hangs, and no cached answer may stand in: {TIMEOUT}s, and the others are there all the same.");
-        let edit = "Configuration is live when it is saved: two headlines now. (A mistake in it changes nothing: see the log.)";
+        let hang = format!(
+            "Markets hangs, and no cached answer may stand in: {TIMEOUT}s, and the others are there all the same."
+        );
+        let edit = "Configuration is live when it is saved: two headlines now. (A mistake in it changes nothing: it is told here.)";
         vec![
-            (hang, vec![
-                format!("curl -s -X POST '{}/markets?mode=hang'", self.upstreams),
-                format!("{}; echo", gateway.post("/cache/invalidate")),
-                format!("{command} -w '\\n%{{time_total}}s\\n' '{base}/aggregate'"),
-                format!("curl -s -X POST '{}/markets?mode=ok'", self.upstreams),
-            ]),
-            (edit.to_owned(), vec![
-                format!("sed -i.bak 's/{old}/{new}/' '{folder}/sources.d/news.yaml'"),
-                format!("sleep 1; {}; echo", gateway.get("/aggregate/news")),
-            ]),
-            ("What happened: the audit log, and numbers for Prometheus.".to_owned(), vec![
-                format!("{}; echo", gateway.get("/history?failed=true&limit=5")),
-                format!("{} | grep breaker", gateway.get("/metrics")),
-            ]),
+            (
+                hang,
+                vec![
+                    format!("curl -s -X POST '{}/markets?mode=hang'", self.upstreams),
+                    format!("{}; echo", gateway.post("/cache/invalidate")),
+                    format!("{command} -w '\\n%{{time_total}}s\\n' '{base}/aggregate'"),
+                    format!("curl -s -X POST '{}/markets?mode=ok'", self.upstreams),
+                ],
+            ),
+            (
+                edit.to_owned(),
+                vec![
+                    format!("sed -i.bak 's/{old}/{new}/' '{folder}/sources.d/news.yaml'"),
+                    format!("sleep 1; {}; echo", gateway.get("/aggregate/news")),
+                ],
+            ),
+            (
+                "What happened: the audit log, and numbers for Prometheus.".to_owned(),
+                vec![
+                    format!("{}; echo", gateway.get("/history?failed=true&limit=5")),
+                    format!("{} | grep -E '^aggd_breaker_(state|transitions)'", gateway.get("/metrics")),
+                ],
+            ),
         ]
     }
 }
@@ -136,7 +151,11 @@ mod tests {
     fn commands(gateway: &str) -> Vec<String> {
         let tour = Tour { gateway, upstreams: "http://127.0.0.1:9", folder: Path::new("/tmp/demo") };
         let text = tour.to_string();
-        text.lines().filter_map(|line| line.strip_prefix("     ")).filter(|line| !line.starts_with(' ')).map(str::to_owned).collect()
+        text.lines()
+            .filter_map(|line| line.strip_prefix("     "))
+            .filter(|line| !line.starts_with(' '))
+            .map(str::to_owned)
+            .collect()
     }
 
     #[test]
@@ -152,7 +171,10 @@ mod tests {
 
     #[test]
     fn a_socket_and_every_network_are_called_where_they_can_be_reached() {
-        assert_eq!(commands("unix:/run/a.sock")[0], "curl -s --unix-socket /run/a.sock 'http://localhost/aggregate'; echo");
+        assert_eq!(
+            commands("unix:/run/a.sock")[0],
+            "curl -s --unix-socket /run/a.sock 'http://localhost/aggregate'; echo"
+        );
         assert_eq!(commands("0.0.0.0:80")[0], "curl -s 'http://127.0.0.1:80/aggregate'; echo");
         assert_eq!(commands("[::]:80")[0], "curl -s 'http://[::1]:80/aggregate'; echo");
     }

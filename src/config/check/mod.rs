@@ -117,7 +117,10 @@ impl Check<'_> {
 impl Kind {
     /// Whether `off` would be read as a strange value of it; texts and words tell for themselves.
     fn refuses_off(self) -> bool {
-        !matches!(self, Self::Text | Self::Tree | Self::Scalar | Self::Level | Self::Switch | Self::OneOf(_) | Self::Url)
+        !matches!(
+            self,
+            Self::Text | Self::Tree | Self::Scalar | Self::Level | Self::Switch | Self::OneOf(_) | Self::Url
+        )
     }
 }
 
@@ -162,7 +165,8 @@ fn scalar_of_kind(scalar: &Scalar, kind: &Kind) -> Result<(), Problem> {
 }
 
 fn empty(scalar: &Scalar) -> Problem {
-    let message = if scalar.is_secret() { format!("{} is empty", scalar.shown()) } else { "there is no value".to_owned() };
+    let message =
+        if scalar.is_secret() { format!("{} is empty", scalar.shown()) } else { "there is no value".to_owned() };
     problem(codes::NO_VALUE, message)
 }
 
@@ -171,6 +175,7 @@ fn no_value(node: &Node, help: &str) -> Problem {
 }
 
 /// Another shape than the kind has.
+#[expect(clippy::wildcard_enum_match_arm, reason = "a new kind is one value, unless something else is said of it")]
 fn wrong_type(node: &Node, kind: &Kind, at: &At<'_>) -> Problem {
     let wanted = match kind {
         Kind::Block(_) | Kind::Map(_) => "a map of keys",
@@ -223,6 +228,7 @@ pub(crate) fn described(node: &Node) -> &'static str {
 }
 
 /// How the key might be written.
+#[expect(clippy::wildcard_enum_match_arm, reason = "only some kinds have a better example than their default")]
 fn sample(key: &Key) -> String {
     let example = match key.kind {
         Kind::ListOrMap(..) => "[…]",

@@ -59,7 +59,10 @@ fn misplaced(entry: &Entry, block: &'static Block, root: &'static Block) -> Opti
         written = format!("{step}: {{ {written} }}");
     }
     let names: Vec<_> = places.iter().map(String::as_str).collect();
-    Some(problem(codes::MISPLACED_KEY, format!("`{name}` belongs under {}", listed(&names))).help(format!("write `{written}`")))
+    Some(
+        problem(codes::MISPLACED_KEY, format!("`{name}` belongs under {}", listed(&names)))
+            .help(format!("write `{written}`")),
+    )
 }
 
 /// A key of another kind of document.

@@ -25,7 +25,11 @@ pub(crate) fn auth(node: &Node, at: &At<'_>, findings: &mut Findings) -> Option<
         [] => None,
         [way] => one(&way.key, node, &at, findings),
         [_, second, ..] => {
-            findings.error(&at, second.at, problem(codes::EXCLUSIVE_KEYS, "`auth` takes one way to authenticate").help(help));
+            findings.error(
+                &at,
+                second.at,
+                problem(codes::EXCLUSIVE_KEYS, "`auth` takes one way to authenticate").help(help),
+            );
             None
         }
     }
@@ -46,7 +50,8 @@ fn one(way: &str, node: &Node, at: &At<'_>, findings: &mut Findings) -> Option<A
             let basic = node.get("basic")?;
             let user = basic.word("user")?.to_owned();
             if user.contains(':') {
-                let colon = problem(codes::BAD_HEADER, "the user of `basic` holds a `:`").help("a user name has no `:`");
+                let colon =
+                    problem(codes::BAD_HEADER, "the user of `basic` holds a `:`").help("a user name has no `:`");
                 findings.error(&at.key("basic").key("user"), basic.spot_of("user"), colon);
             }
             Some(AuthSpec::Basic { user, password: Secret::new(basic.word("password")?) })

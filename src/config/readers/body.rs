@@ -20,13 +20,21 @@ use crate::config::values;
 const CONTENT_TYPE: &str = "text/plain; charset=utf-8";
 
 /// Reads `body:` and `content_type:`.
-pub(crate) fn body(node: &Node, names: &mut Placeholders<'_>, at: &At<'_>, findings: &mut Findings) -> Option<BodySpec> {
+pub(crate) fn body(
+    node: &Node,
+    names: &mut Placeholders<'_>,
+    at: &At<'_>,
+    findings: &mut Findings,
+) -> Option<BodySpec> {
     let body = node.get("body");
     let text = body.and_then(Node::scalar).is_some_and(|scalar| scalar.typed == Typed::Text);
     if let Some(scalar) = node.get("content_type").and_then(Node::scalar) {
         let at = at.key("content_type");
         if !text {
-            let unused = problem(codes::NO_EFFECT, "`content_type` is for a `body` that is a text; a tree is sent as `application/json`");
+            let unused = problem(
+                codes::NO_EFFECT,
+                "`content_type` is for a `body` that is a text; a tree is sent as `application/json`",
+            );
             let help = "remove it, or write `headers: { Content-Type: … }`";
             findings.error(&at, node.entry("content_type").map_or(node.span, |entry| entry.at), unused.help(help));
         } else if let Err(problem) = values::header_value(scalar) {

@@ -31,7 +31,10 @@ pub(crate) fn breaker(node: Option<&Node>, at: &At<'_>, findings: &mut Findings)
     let settings = BreakerSettings {
         enabled: node.switch("enabled").unwrap_or(defaults.enabled),
         failure_threshold: node.count("failure_threshold").unwrap_or(defaults.failure_threshold),
-        window: node.get("window").filter(|window| window.is_map()).and_then(|node| window(node, &at.key("window"), findings)),
+        window: node
+            .get("window")
+            .filter(|window| window.is_map())
+            .and_then(|node| window(node, &at.key("window"), findings)),
         recovery_timeout: node.duration("recovery_timeout").unwrap_or(defaults.recovery_timeout),
         open_backoff: open_backoff(node.get("open_backoff"), defaults.open_backoff),
         honor_retry_after: node.switch("honor_retry_after").unwrap_or(defaults.honor_retry_after),
@@ -40,14 +43,20 @@ pub(crate) fn breaker(node: Option<&Node>, at: &At<'_>, findings: &mut Findings)
     };
     let has_window = node.get("window").is_some_and(Node::is_map);
     if settings.enabled && settings.failure_threshold == 0 && !has_window {
-        let never = problem(codes::BREAKER_NEVER, "this breaker never opens: `failure_threshold` is 0 and there is no `window`");
+        let never = problem(
+            codes::BREAKER_NEVER,
+            "this breaker never opens: `failure_threshold` is 0 and there is no `window`",
+        );
         let help = "write a `failure_threshold` of at least 1, a `window`, or `breaker: off`";
         findings.error(&at.key("failure_threshold"), node.spot_of("failure_threshold"), never.help(help));
     }
     if settings.open_backoff.max < settings.recovery_timeout {
         let spot = node.get("open_backoff").filter(|backoff| backoff.entry("max").is_some());
         let span = spot.map_or_else(|| node.spot_of("recovery_timeout"), |backoff| backoff.spot_of("max"));
-        let shorter = problem(codes::TIMEOUT_ORDER, "`open_backoff.max` is shorter than `recovery_timeout`, so the circuit opens for `max`");
+        let shorter = problem(
+            codes::TIMEOUT_ORDER,
+            "`open_backoff.max` is shorter than `recovery_timeout`, so the circuit opens for `max`",
+        );
         findings.warn(at, span, shorter.help("write an `open_backoff.max` of at least `recovery_timeout`"));
     }
     settings
@@ -72,7 +81,8 @@ fn half_open(node: Option<&Node>, at: &At<'_>, findings: &mut Findings) -> HalfO
         probe_lease: node.duration("probe_lease"),
     };
     if settings.max_probes > settings.success_threshold {
-        let more = problem(codes::PROBES, "more probes at a time than successes that close the circuit: never so many run");
+        let more =
+            problem(codes::PROBES, "more probes at a time than successes that close the circuit: never so many run");
         let help = format!("write `max_probes: {}`, or a larger `success_threshold`", settings.success_threshold);
         findings.warn(&at.key("max_probes"), node.spot_of("max_probes"), more.help(help));
     }
@@ -115,7 +125,9 @@ fn time_window(node: &Node, size: &Scalar, at: &At<'_>, findings: &mut Findings)
     let span = node.spot_of("size");
     let buckets = node.count("buckets").unwrap_or(BUCKETS);
     match values::duration(size, false) {
-        Ok(size) if size.as_nanos().is_multiple_of(u128::from(buckets.max(1))) => Some(WindowShape::Time { size, buckets }),
+        Ok(size) if size.as_nanos().is_multiple_of(u128::from(buckets.max(1))) => {
+            Some(WindowShape::Time { size, buckets })
+        }
         Ok(size) => {
             let message = format!("a window of {size:?} is not divisible by {buckets} buckets");
             let uneven = problem(codes::BAD_WINDOW, message);
@@ -150,7 +162,10 @@ fn count_window(node: &Node, size: &Scalar, minimum: u32, at: &At<'_>, findings:
         Ok(size) => {
             let size = u32::try_from(size).ok()?;
             if size < minimum {
-                let small = problem(codes::BAD_WINDOW, format!("a window of {size} calls never holds the {minimum} of `minimum_throughput`"));
+                let small = problem(
+                    codes::BAD_WINDOW,
+                    format!("a window of {size} calls never holds the {minimum} of `minimum_throughput`"),
+                );
                 let help = format!("write a `size` of at least {minimum}, or `minimum_throughput: {size}`");
                 findings.error(&at.key("size"), span, small.help(help));
                 return None;

@@ -66,7 +66,8 @@ fn negative(node: &Node, at: &At<'_>, findings: &mut Findings) -> Option<Negativ
         match u16::try_from(status) {
             Ok(status) if DEFINITIVE.contains(&status) => statuses.push(status),
             Ok(_) | Err(_) => {
-                let wrong = problem(codes::NEGATIVE_STATUS, "`negative.statuses` may only contain 404, 410, 204, 301, 308");
+                let wrong =
+                    problem(codes::NEGATIVE_STATUS, "`negative.statuses` may only contain 404, 410, 204, 301, 308");
                 let help = "remove it: failures are never cached, the breaker is there for them";
                 findings.error(&at.item(index), item.span, wrong.help(help));
             }

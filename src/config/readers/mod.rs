@@ -19,6 +19,7 @@ mod url;
 pub(crate) use policies::policies;
 pub(crate) use route::route;
 pub(crate) use server::server;
+pub(crate) use source::OF_A_CALL;
 pub(crate) use source::source;
 
 use std::time::Duration;

@@ -91,7 +91,14 @@ fn param(entry: &Entry, at: &At<'_>, findings: &mut Findings) -> ParamSpec {
         min: node.number("min"),
         max: node.number("max"),
         pattern: pattern(node, at, findings),
-        allowed: node.get("enum").map(Node::items).unwrap_or_default().iter().filter_map(Node::text).map(str::to_owned).collect(),
+        allowed: node
+            .get("enum")
+            .map(Node::items)
+            .unwrap_or_default()
+            .iter()
+            .filter_map(Node::text)
+            .map(str::to_owned)
+            .collect(),
     };
     for key in ["min", "max"] {
         if node.get(key).is_some() && !numeric {
@@ -100,7 +107,8 @@ fn param(entry: &Entry, at: &At<'_>, findings: &mut Findings) -> ParamSpec {
         }
     }
     if node.get("pattern").is_some() && kind != ParamKind::String {
-        let wrong = problem(codes::BAD_PARAM_LIMIT, "`pattern` is for strings").help("write `type: string`, or remove it");
+        let wrong =
+            problem(codes::BAD_PARAM_LIMIT, "`pattern` is for strings").help("write `type: string`, or remove it");
         findings.error(&at.key("pattern"), node.spot_of("pattern"), wrong);
     }
     limits(node, &mut spec, numeric, at, findings);
@@ -146,7 +154,8 @@ fn default(node: &Node, spec: &mut ParamSpec, at: &At<'_>, findings: &mut Findin
     match spec.check(&scalar.text) {
         Ok(()) => spec.default = Some(scalar.text.clone()),
         Err(must) => {
-            let wrong = problem(codes::BAD_PARAM_VALUE, format!("the default {} does not fit: it {must}", scalar.shown()));
+            let wrong =
+                problem(codes::BAD_PARAM_VALUE, format!("the default {} does not fit: it {must}", scalar.shown()));
             findings.error(&at, span, wrong.help("write a default that requests may send too"));
         }
     }

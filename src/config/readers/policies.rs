@@ -31,11 +31,11 @@ pub(crate) fn policies(node: &Node, connect_timeout: Duration, at: &At<'_>, find
         fallback: fallback(node, cache.as_ref(), at, findings),
         cache,
     };
-    if spec.attempt_timeout.is_some_and(|attempt| attempt >= spec.timeout) {
-        let timeout = node.get("timeout").and_then(Node::scalar).map_or_else(|| "`5s`".to_owned(), |scalar| scalar.shown());
-        let message = format!("`attempt_timeout` never fires: `timeout` ({timeout}) ends the call first");
+    let told = node.get("timeout").is_some() && node.duration("timeout").is_none();
+    if !told && spec.attempt_timeout.is_some_and(|attempt| attempt >= spec.timeout) {
         let help = "write a shorter `attempt_timeout`, or remove it";
-        let problem = problem(codes::TIMEOUT_ORDER, message.replace("(`", "(").replace("`)", ")")).help(help);
+        let problem =
+            problem(codes::TIMEOUT_ORDER, "`attempt_timeout` never fires: `timeout` ends the call first").help(help);
         findings.warn(&at.key("attempt_timeout"), node.spot_of("attempt_timeout"), problem);
     }
     spec
@@ -47,7 +47,8 @@ fn fallback(node: &Node, cache: Option<&CacheSettings>, at: &At<'_>, findings: &
     let mut read = Vec::new();
     for (index, step) in steps.iter().enumerate() {
         let at = at.item(index);
-        let kinds: Vec<_> = step.entries().iter().filter(|entry| matches!(entry.key.as_str(), "stale" | "source" | "value")).collect();
+        let kinds: Vec<_> =
+            step.entries().iter().filter(|entry| matches!(entry.key.as_str(), "stale" | "source" | "value")).collect();
         match kinds.as_slice() {
             [only] => {
                 if only.key == "stale" && cache.is_none() {
@@ -61,7 +62,8 @@ fn fallback(node: &Node, cache: Option<&CacheSettings>, at: &At<'_>, findings: &
                 findings.error(&at, step.span, none.help("write one of them: `- value: {}`"));
             }
             [_, second, ..] => {
-                let two = problem(codes::EXCLUSIVE_KEYS, "a step of `fallback` is one of `stale`, `source` and `value`");
+                let two =
+                    problem(codes::EXCLUSIVE_KEYS, "a step of `fallback` is one of `stale`, `source` and `value`");
                 findings.error(&at, second.at, two.help(format!("begin a step of its own: `- {}: …`", second.key)));
             }
             [] => {}

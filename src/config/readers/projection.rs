@@ -62,7 +62,8 @@ fn compiled(node: &Node, is_field: bool, at: &At<'_>, findings: &mut Findings) -
                 wrong.help("paths look like `$.name`, `$.items[0].id`, `$.items[*].id`, `$.items[?@.price > 5].id`")
             } else {
                 let text = scalar.text.trim_start_matches('.');
-                let constant = if is_field { format!(", or for a constant `{{ value: {text} }}`") } else { String::new() };
+                let constant =
+                    if is_field { format!(", or for a constant `{{ value: {text} }}`") } else { String::new() };
                 wrong.help(format!("write `$.{text}`{constant}"))
             };
             findings.error(at, node.span, wrong);

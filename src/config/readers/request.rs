@@ -44,7 +44,13 @@ impl<'a> Placeholders<'a> {
     }
 
     /// The parts of a text, each placeholder a declared parameter.
-    pub(crate) fn parts(&mut self, scalar: &Scalar, span: Span, at: &At<'_>, findings: &mut Findings) -> Option<Vec<Part>> {
+    pub(crate) fn parts(
+        &mut self,
+        scalar: &Scalar,
+        span: Span,
+        at: &At<'_>,
+        findings: &mut Findings,
+    ) -> Option<Vec<Part>> {
         let parts = self.split(scalar, span, at, findings)?;
         self.check(&parts, scalar, span, at, findings);
         Some(parts)
@@ -70,7 +76,9 @@ impl<'a> Placeholders<'a> {
                 let known = self.declared.iter().map(|param| param.name.as_str());
                 unknown = match similar::closest(name, known) {
                     Some(meant) => unknown.help(format!("write `{{{meant}}}`")),
-                    None => unknown.help(format!("declare it: `params: {{ {name}: {{ type: string }} }}`; a literal brace is `{{{{`")),
+                    None => unknown.help(format!(
+                        "declare it: `params: {{ {name}: {{ type: string }} }}`; a literal brace is `{{{{`"
+                    )),
                 };
                 if !scalar.is_secret() {
                     unknown = unknown.at(part.at + scalar.lead).wide(name.chars().count() + 2);
@@ -164,7 +172,12 @@ fn query(node: &Node, names: &mut Placeholders<'_>, at: &At<'_>, findings: &mut 
     pairs
 }
 
-fn headers(node: &Node, names: &mut Placeholders<'_>, at: &At<'_>, findings: &mut Findings) -> Vec<(HeaderName, Template)> {
+fn headers(
+    node: &Node,
+    names: &mut Placeholders<'_>,
+    at: &At<'_>,
+    findings: &mut Findings,
+) -> Vec<(HeaderName, Template)> {
     let at = at.key("headers");
     let mut headers = Vec::new();
     for entry in node.get("headers").map(Node::entries).unwrap_or_default() {

@@ -37,7 +37,7 @@ pub(crate) fn route(node: &Node, findings: &mut Findings) -> Option<RouteSpec> {
     let title = format!("route {}", node.word("route").unwrap_or("?"));
     let at = At::document(&title);
     let scalar = node.get("route").and_then(Node::scalar);
-    let path = scalar.map(|scalar| route_path::parse(scalar));
+    let path = scalar.map(route_path::parse);
     let names = match &path {
         Some(Ok(names)) => Some(names.as_slice()),
         Some(Err(_)) | None => None,
@@ -48,8 +48,13 @@ pub(crate) fn route(node: &Node, findings: &mut Findings) -> Option<RouteSpec> {
     let min_sources = node.count("min_sources").unwrap_or(0);
     if usize::try_from(min_sources).is_ok_and(|wanted| wanted > parts.len()) && !parts.is_empty() {
         let count = parts.len();
-        let more = problem(codes::MIN_SOURCES, format!("`min_sources` wants more than the {count} sources that there are"));
-        findings.error(&at.key("min_sources"), node.spot_of("min_sources"), more.help(format!("write at most {count}")));
+        let more =
+            problem(codes::MIN_SOURCES, format!("`min_sources` wants more successes than there are sources ({count})"));
+        findings.error(
+            &at.key("min_sources"),
+            node.spot_of("min_sources"),
+            more.help(format!("write at most {count}")),
+        );
     }
     let merge = respond == Respond::Merge;
     let project = node.get("project").map(|node| projection::projection(Some(node), &at.key("project"), findings));
@@ -78,12 +83,15 @@ pub(crate) fn route(node: &Node, findings: &mut Findings) -> Option<RouteSpec> {
 }
 
 fn envelope_projection(node: &Node, respond: Respond, at: &At<'_>, findings: &mut Findings) {
-    if respond == Respond::Merge || node.entry("respond").is_some_and(|entry| !matches!(entry.value.text(), Some("envelope"))) {
+    if respond == Respond::Merge
+        || node.entry("respond").is_some_and(|entry| !matches!(entry.value.text(), Some("envelope")))
+    {
         return;
     }
     for key in ["project", "omit"] {
         if let Some(entry) = node.entry(key) {
-            let unused = problem(codes::NO_EFFECT, format!("`{key}` is for `respond: merge`; this route answers an envelope"));
+            let unused =
+                problem(codes::NO_EFFECT, format!("`{key}` is for `respond: merge`; this route answers an envelope"));
             findings.error(&at.key(key), entry.at, unused.help(format!("add `respond: merge`, or remove `{key}`")));
         }
     }

@@ -30,12 +30,8 @@ use crate::config::values;
 
 /// Where the API listens when the file is silent.
 const LISTEN: ([u8; 4], u16) = ([127, 0, 0, 1], 8080);
-const LIMITS: Limits = Limits {
-    concurrency: 100,
-    max_waiting: 10_000,
-    max_request_bytes: ByteSize::mib(1),
-    max_connections: 10_000,
-};
+const LIMITS: Limits =
+    Limits { concurrency: 100, max_waiting: 10_000, max_request_bytes: ByteSize::mib(1), max_connections: 10_000 };
 const DEADLINE: DeadlineSpec = DeadlineSpec {
     header: Some(HeaderName::from_static("x-request-timeout")),
     max: Duration::from_secs(60),
@@ -75,7 +71,11 @@ pub(crate) fn server(node: &Node, base: &Path, included: &Included, findings: &m
         let message = "`admin.listen` is the address of the API itself";
         let help = "write another port, or remove it: then everything is served at `listen`";
         let admin_at = at.key("admin");
-        findings.error(&admin_at.key("listen"), block("admin").spot_of("listen"), problem(codes::BAD_LISTEN, message).help(help));
+        findings.error(
+            &admin_at.key("listen"),
+            block("admin").spot_of("listen"),
+            problem(codes::BAD_LISTEN, message).help(help),
+        );
     }
     spec
 }
@@ -124,7 +124,9 @@ fn client(node: &Node, base: &Path, included: &Included, findings: &mut Findings
     }
     let networks = node.get("deny_networks").map(Node::items).unwrap_or_default();
     ClientSpec {
-        user_agent: node.word("user_agent").map_or_else(|| concat!("aggd/", env!("CARGO_PKG_VERSION")).to_owned(), str::to_owned),
+        user_agent: node
+            .word("user_agent")
+            .map_or_else(|| concat!("aggd/", env!("CARGO_PKG_VERSION")).to_owned(), str::to_owned),
         connect_timeout: node.duration("connect_timeout").unwrap_or(Duration::from_secs(2)),
         pool_idle_timeout: node.duration("pool_idle_timeout").unwrap_or(Duration::from_secs(30)),
         pool_max_idle_per_host: node.count("pool_max_idle_per_host").unwrap_or(64),
@@ -158,7 +160,11 @@ fn reload(node: &Node) -> ReloadSpec {
         watch: node.switch("watch").unwrap_or(RELOAD.watch),
         poll,
         debounce: node.duration("debounce").unwrap_or(RELOAD.debounce),
-        on_invalid: if node.word("on_invalid") == Some("quarantine") { OnInvalid::Quarantine } else { OnInvalid::Reject },
+        on_invalid: if node.word("on_invalid") == Some("quarantine") {
+            OnInvalid::Quarantine
+        } else {
+            OnInvalid::Reject
+        },
     }
 }
 

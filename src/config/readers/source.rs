@@ -27,7 +27,7 @@ use crate::shape::Format;
 use crate::shape::Shape;
 
 /// What only a call to a URL has.
-const OF_A_CALL: [&str; 11] = [
+pub(crate) const OF_A_CALL: [&str; 11] = [
     "method",
     "query",
     "headers",
@@ -42,7 +42,12 @@ const OF_A_CALL: [&str; 11] = [
 ];
 
 /// Reads a source. `own` is the document; `defaults` those of `aggd.yaml`. `None`: too little of it is right.
-pub(crate) fn source(own: &Node, defaults: &Node, connect_timeout: Duration, findings: &mut Findings) -> Option<SourceSpec> {
+pub(crate) fn source(
+    own: &Node,
+    defaults: &Node,
+    connect_timeout: Duration,
+    findings: &mut Findings,
+) -> Option<SourceSpec> {
     let title = format!("source {}", own.word("source").unwrap_or("?"));
     let at = At::document(&title);
     let name = own.word("source").and_then(Name::parse);
@@ -71,8 +76,15 @@ fn upstream(node: &Node, params: &[ParamSpec], at: &At<'_>, findings: &mut Findi
         (Some(_), None) => request::request(node, params, at, findings).map(|http| Upstream::Http(Box::new(http))),
         (None, Some(constant)) => {
             for entry in node.entries().iter().filter(|entry| OF_A_CALL.contains(&entry.key.as_str())) {
-                let unused = problem(codes::NO_EFFECT, format!("`{}` does nothing beside `static`: nothing is called", entry.key));
-                findings.error(&at.key(&entry.key), entry.at, unused.help("remove it, or write `url` in place of `static`"));
+                let unused = problem(
+                    codes::NO_EFFECT,
+                    format!("`{}` does nothing beside `static`: nothing is called", entry.key),
+                );
+                findings.error(
+                    &at.key(&entry.key),
+                    entry.at,
+                    unused.help("remove it, or write `url` in place of `static`"),
+                );
             }
             Some(Upstream::Static(Arc::from(json(&constant.value, &at.key("static"), findings))))
         }
@@ -98,7 +110,8 @@ fn shape(node: &Node, at: &At<'_>, findings: &mut Findings) -> Shape {
         Some("text") => Format::Text,
         Some(_) | None => Format::ByContentType,
     };
-    let success_when = node.get("success_when").and_then(|path| projection::path(path, &at.key("success_when"), findings));
+    let success_when =
+        node.get("success_when").and_then(|path| projection::path(path, &at.key("success_when"), findings));
     Shape {
         format,
         success_when,
@@ -132,8 +145,12 @@ fn aggregate(node: &Node, params: &[ParamSpec], at: &At<'_>, findings: &mut Find
     let required = params.iter().find(|param| param.required);
     match (node.switch("aggregate"), required) {
         (Some(true), Some(param)) => {
-            let wrong = problem(codes::AGGREGATE_REQUIRED, format!("`aggregate: true` with a required parameter (`{}`)", param.name));
-            let help = "give the parameter a default in place of `required`, or remove `aggregate`: a route can fill it in";
+            let wrong = problem(
+                codes::AGGREGATE_REQUIRED,
+                format!("`aggregate: true` with a required parameter (`{}`)", param.name),
+            );
+            let help =
+                "give the parameter a default in place of `required`, or remove `aggregate`: a route can fill it in";
             findings.error(&at.key("aggregate"), node.spot_of("aggregate"), wrong.help(help));
             false
         }

@@ -248,7 +248,9 @@ mod tests {
 
     #[test]
     fn what_is_no_http_url_is_refused() {
-        for text in ["example.org/x", "/x", "ftp://h/", "http://", "http:///x", "http://h/a#b", "http://h/../x", "http://h:x/"] {
+        for text in
+            ["example.org/x", "/x", "ftp://h/", "http://", "http:///x", "http://h/a#b", "http://h/../x", "http://h:x/"]
+        {
             assert_eq!(read(text).unwrap_err().code, codes::BAD_URL, "{text}");
         }
         assert_eq!(read("http://u:p@h/").unwrap_err().code, codes::URL_CREDENTIALS);

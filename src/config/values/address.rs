@@ -90,9 +90,7 @@ pub(crate) fn proxy(scalar: &Scalar) -> Result<Secret, Problem> {
 
 /// A network in CIDR notation; an address alone is a network of one.
 pub(crate) fn network(scalar: &Scalar) -> Result<Network, Problem> {
-    let refuse = |help: &str| {
-        problem(codes::BAD_NETWORK, format!("{} is not a network", scalar.shown())).help(help)
-    };
+    let refuse = |help: &str| problem(codes::BAD_NETWORK, format!("{} is not a network", scalar.shown())).help(help);
     let (address, prefix) = match scalar.text.split_once('/') {
         Some((address, prefix)) => (address, Some(prefix)),
         None => (scalar.text.as_str(), None),

@@ -26,9 +26,8 @@ const OF_THE_MESSAGE: [&str; 12] = [
 
 /// The name of a header that may be set or passed on.
 pub(crate) fn header_name(scalar: &Scalar) -> Result<HeaderName, Problem> {
-    header_name_of(&scalar.text).map_err(|(what, help)| {
-        problem(codes::BAD_HEADER, format!("{} {what}", scalar.shown())).help(help)
-    })
+    header_name_of(&scalar.text)
+        .map_err(|(what, help)| problem(codes::BAD_HEADER, format!("{} {what}", scalar.shown())).help(help))
 }
 
 /// The same from a text; `Err` says what is wrong and what to write.

@@ -97,7 +97,9 @@ pub(crate) fn selector(scalar: &Scalar) -> Result<Selector, Problem> {
         let kinds = Kind::ALL.iter().map(|kind| kind.as_str()).chain(["timeout"]);
         let help = match similar::closest(&scalar.text, kinds) {
             Some(kind) if !scalar.is_secret() => format!("write `{kind}`"),
-            Some(_) | None => "write a status (`404`), a class (`5xx`) or an outcome (`timeout`, `connect_error`)".to_owned(),
+            Some(_) | None => {
+                "write a status (`404`), a class (`5xx`) or an outcome (`timeout`, `connect_error`)".to_owned()
+            }
         };
         problem(codes::BAD_SELECTOR, format!("{} selects no outcome", scalar.shown())).help(help)
     })
@@ -120,7 +122,9 @@ pub(crate) fn level(scalar: &Scalar) -> Result<String, Problem> {
     }
     let help = match similar::closest(&scalar.text, LEVELS) {
         Some(level) if !scalar.is_secret() => format!("write `{level}`"),
-        Some(_) | None => "write `error`, `warn`, `info`, `debug` or `trace`, or a filter such as `info,aggd=debug`".to_owned(),
+        Some(_) | None => {
+            "write `error`, `warn`, `info`, `debug` or `trace`, or a filter such as `info,aggd=debug`".to_owned()
+        }
     };
     Err(problem(codes::BAD_LEVEL, format!("{} is not a log level", scalar.shown())).help(help))
 }
@@ -189,7 +193,9 @@ mod tests {
 
     #[test]
     fn selectors_are_statuses_classes_and_kinds() {
-        assert!(selector(&plain("5xx")).is_ok() && selector(&plain("404")).is_ok() && selector(&plain("timeout")).is_ok());
+        assert!(
+            selector(&plain("5xx")).is_ok() && selector(&plain("404")).is_ok() && selector(&plain("timeout")).is_ok()
+        );
         assert_eq!(help(selector(&plain("connect_eror"))), "write `connect_error`");
         assert!(selector(&plain("9xx")).is_err());
     }

@@ -12,7 +12,8 @@ use crate::config::scalar::Typed;
 /// Longer than anything meant; sums of several stay far from any overflow.
 const LONGEST: Duration = Duration::from_secs(366 * 86_400);
 
-const UNITS: [(&str, u64); 5] = [("ms", 1_000_000), ("s", NANOS), ("m", 60 * NANOS), ("h", 3600 * NANOS), ("d", 86_400 * NANOS)];
+const UNITS: [(&str, u64); 5] =
+    [("ms", 1_000_000), ("s", NANOS), ("m", 60 * NANOS), ("h", 3600 * NANOS), ("d", 86_400 * NANOS)];
 const NANOS: u64 = 1_000_000_000;
 
 /// `250ms`, `1.5s`, `1m30s`.
@@ -67,7 +68,11 @@ fn parse_duration(text: &str) -> Option<Duration> {
 /// A decimal number times a unit, exactly; digits finer than one are cut.
 fn scaled(number: &str, unit: u64) -> Option<u64> {
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-    if whole.is_empty() || (number.contains('.') && fraction.is_empty()) || fraction.len() > 18 || fraction.contains('.') {
+    if whole.is_empty()
+        || (number.contains('.') && fraction.is_empty())
+        || fraction.len() > 18
+        || fraction.contains('.')
+    {
         return None;
     }
     let whole = whole.parse::<u64>().ok()?.checked_mul(unit)?;
@@ -184,7 +189,8 @@ pub(crate) fn number(scalar: &Scalar, min: f64) -> Result<f64, Problem> {
 fn quoted_number(scalar: &Scalar) -> Option<Problem> {
     let number = matches!(crate::config::scalar::plain(&scalar.text), Typed::Number(_));
     (scalar.typed == Typed::Text && !scalar.is_secret() && number).then(|| {
-        problem(codes::BAD_NUMBER, "a text, where a number should be").help(format!("write {} without quotes", scalar.text))
+        problem(codes::BAD_NUMBER, "a text, where a number should be")
+            .help(format!("write {} without quotes", scalar.text))
     })
 }
 

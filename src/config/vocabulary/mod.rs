@@ -186,9 +186,10 @@ mod tests {
     fn walk(block: &'static Block, check: &mut impl FnMut(&'static Block, &'static Key)) {
         for key in block.all() {
             check(block, key);
-            let inner = match key.kind {
-                Kind::Map(inner) | Kind::List(inner) | Kind::ListOrMap(_, inner) => *inner,
-                other => other,
+            let inner = if let Kind::Map(inner) | Kind::List(inner) | Kind::ListOrMap(_, inner) = key.kind {
+                *inner
+            } else {
+                key.kind
             };
             if let Some(inner) = inner.block() {
                 walk(inner, check);

@@ -74,7 +74,12 @@ static WINDOW: Block = Block {
 static OPEN_BACKOFF: Block = Block {
     title: "breaker.open_backoff",
     keys: &[
-        key("multiplier", Kind::Number { min: 1.0 }, "1.0", "each opening without a close makes the open period so much longer"),
+        key(
+            "multiplier",
+            Kind::Number { min: 1.0 },
+            "1.0",
+            "each opening without a close makes the open period so much longer",
+        ),
         key("max", DURATION, "5m", "the longest open period, `Retry-After` included"),
         key("jitter", Kind::Ratio, "0.0", "share of the period that is random"),
     ],
@@ -88,7 +93,8 @@ static HALF_OPEN: Block = Block {
         key("max_probes", COUNT, "1", "probes at the same time"),
         key("success_threshold", COUNT, "1", "successful probes that close it"),
         key("failure_threshold", COUNT, "1", "failed probes that reopen it"),
-        key("probe_lease", DURATION, "", "a probe that has not reported by then has failed; else its budget and 1s").nullable(),
+        key("probe_lease", DURATION, "", "a probe that has not reported by then has failed; else its budget and 1s")
+            .nullable(),
     ],
     also: None,
     not_yet: &[],
@@ -100,10 +106,20 @@ static CACHE: Block = Block {
         key("enabled", Kind::Switch, "true", "`cache: off` is the same as `enabled: false`"),
         key("ttl", DURATION_OR_ZERO, "60s", "younger than this is fresh; `0s`: kept for `stale_if_error` alone"),
         key("ttl_jitter", Kind::Ratio, "0.0", "share of the ttl that is random; it only ever shortens"),
-        key("refresh_ahead", Kind::RatioOr("xfetch"), "50%", "fetched anew behind the reply when older than this share of the ttl")
-            .or_off(),
-        key("stale_while_revalidate", DURATION_OR_ZERO, "0s", "how long past its ttl it is served while it is fetched anew")
-            .or_off(),
+        key(
+            "refresh_ahead",
+            Kind::RatioOr("xfetch"),
+            "50%",
+            "fetched anew behind the reply when older than this share of the ttl",
+        )
+        .or_off(),
+        key(
+            "stale_while_revalidate",
+            DURATION_OR_ZERO,
+            "0s",
+            "how long past its ttl it is served while it is fetched anew",
+        )
+        .or_off(),
         key("stale_if_error", DURATION_OR_ZERO, "5m", "how long past its ttl it stands in for a failed call").or_off(),
         key("negative", Kind::Block(&NEGATIVE), "off", "whether definitive refusals are kept").or_off(),
         key("coalesce", Kind::Block(&COALESCE), "{}", "whether callers who want the same share one call").or_off(),
@@ -118,7 +134,12 @@ static NEGATIVE: Block = Block {
     title: "cache.negative",
     keys: &[
         key("ttl", DURATION, "5s", "how long a refusal is kept"),
-        key("statuses", Kind::List(&Kind::Whole { min: 100, max: 599 }), "[404, 410]", "which: of 404, 410, 204, 301, 308"),
+        key(
+            "statuses",
+            Kind::List(&Kind::Whole { min: 100, max: 599 }),
+            "[404, 410]",
+            "which: of 404, 410, 204, 301, 308",
+        ),
     ],
     also: None,
     not_yet: &[],
@@ -129,7 +150,12 @@ static COALESCE: Block = Block {
     keys: &[
         key("enabled", Kind::Switch, "true", "`coalesce: off` is the same as `enabled: false`"),
         key("max_age", DURATION, "", "a call older than this is not joined; without it, `timeout`").nullable(),
-        key("on_abandon", Kind::OneOf(&["complete", "cancel"]), "complete", "what becomes of a call that nobody waits for"),
+        key(
+            "on_abandon",
+            Kind::OneOf(&["complete", "cancel"]),
+            "complete",
+            "what becomes of a call that nobody waits for",
+        ),
     ],
     also: None,
     not_yet: &[],

@@ -11,7 +11,8 @@ pub(crate) static ROUTE: Block = Block {
         key("route", Kind::RoutePath, "", "its path; `{x}` is one segment, `{*rest}` the remainder").required(),
         key("description", Kind::Text, "", "for people"),
         key("method", Kind::OneOf(&["GET", "POST", "PUT", "PATCH", "DELETE"]), "GET", "of the request"),
-        key("sources", Kind::ListOrMap(&Kind::Name, &Kind::Block(&PART)), "", "list of sources, or map of parts").required(),
+        key("sources", Kind::ListOrMap(&Kind::Name, &Kind::Block(&PART)), "", "list of sources, or map of parts")
+            .required(),
         key(
             "respond",
             Kind::OneOf(&["envelope", "merge"]),
@@ -19,8 +20,13 @@ pub(crate) static ROUTE: Block = Block {
             "`envelope` as `/aggregate`, or `merge`: an object with each part's data under its name",
         ),
         key("project", Kind::Projection, "(the whole document)", "with `merge`: what is taken from the document"),
-        key("omit", Kind::List(&Kind::JsonPath), "[]", "with `merge`: JSONPaths taken out, after `project`"),
-        key("timeout", Kind::Duration { zero: false }, "10s", "what has arrived by then is answered, the rest has failed"),
+        key("omit", Kind::List(&Kind::JsonPath), "", "with `merge`: JSONPaths taken out, after `project`"),
+        key(
+            "timeout",
+            Kind::Duration { zero: false },
+            "10s",
+            "what has arrived by then is answered, the rest has failed",
+        ),
         key("min_sources", Kind::Whole { min: 0, max: 10_000 }, "0", "fewer successes are an error: 502, 503 or 504"),
         key("cache_key", Kind::Text, "(the path)", "tag of the entries fetched for it, for `POST /cache/invalidate`"),
         key("headers", Kind::Map(&Kind::Scalar), "{}", "added to the answer"),
@@ -33,7 +39,12 @@ static PART: Block = Block {
     title: "a part of a route",
     keys: &[
         key("source", Kind::Name, "(the name of the part)", "which source"),
-        key("params", Kind::Map(&Kind::Scalar), "{}", "its parameters: `{path.x}`, `{query.x}`, `{header.x}` or constants"),
+        key(
+            "params",
+            Kind::Map(&Kind::Scalar),
+            "{}",
+            "its parameters: `{path.x}`, `{query.x}`, `{header.x}` or constants",
+        ),
         key("required", Kind::Switch, "false", "without it the whole route fails"),
     ],
     also: None,

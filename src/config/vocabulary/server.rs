@@ -44,8 +44,14 @@ pub(crate) static SERVER: Block = Block {
 static ADMIN: Block = Block {
     title: "admin",
     keys: &[
-        key("listen", Kind::Listen, "", "when set, all but routes, `/aggregate`, `/livez`, `/readyz` is served there only"),
-        key("token", Kind::Text, "", "bearer token of calls that change something; without one only loopback may").secret(),
+        key(
+            "listen",
+            Kind::Listen,
+            "",
+            "when set, all but routes, `/aggregate`, `/livez`, `/readyz` is served there only",
+        ),
+        key("token", Kind::Text, "", "bearer token of calls that change something; without one only loopback may")
+            .secret(),
     ],
     also: None,
     not_yet: &[],
@@ -127,7 +133,12 @@ static TELEMETRY: Block = Block {
     title: "telemetry",
     keys: &[
         key("logs", Kind::OneOf(&["text", "json"]), "text", "format of the log"),
-        key("level", Kind::Level, "info", "`error`, `warn`, `info`, `debug`, `trace`, or a filter like `info,aggd=debug`"),
+        key(
+            "level",
+            Kind::Level,
+            "info",
+            "`error`, `warn`, `info`, `debug`, `trace`, or a filter like `info,aggd=debug`",
+        ),
     ],
     also: None,
     not_yet: &["otlp"],

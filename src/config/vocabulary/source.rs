@@ -22,9 +22,14 @@ pub(crate) static SOURCE: Block = Block {
         ),
         key("headers", Kind::Map(&Kind::OneOrMany(&Kind::Scalar)), "{}", "of the call; values may hold placeholders"),
         key("body", Kind::Tree, "", "a YAML tree, sent as JSON; or a text, sent as it is").nullable(),
-        key("content_type", Kind::Text, "text/plain; charset=utf-8", "of a `body` that is a text"),
+        key("content_type", Kind::Text, "(text/plain; charset=utf-8)", "of a `body` that is a text"),
         key("params", Kind::Map(&Kind::Block(&PARAM)), "{}", "what a request may fill in, by name"),
-        key("forward_headers", Kind::List(&Kind::HeaderName), "[]", "client headers passed on; they tell cache entries apart"),
+        key(
+            "forward_headers",
+            Kind::List(&Kind::HeaderName),
+            "[]",
+            "client headers passed on; they tell cache entries apart",
+        ),
         key("auth", Kind::Block(&AUTH), "", "how the call authenticates"),
         key("redirects", Kind::Whole { min: 0, max: 20 }, "0", "how many are followed"),
         key("max_response_bytes", Kind::Size, "5MiB", "of an answer, after decompression"),
@@ -79,8 +84,18 @@ static BASIC: Block = Block {
 static CLASSIFY: Block = Block {
     title: "classify",
     keys: &[
-        key("failure", Kind::OneOrMany(&Kind::Selector), "[]", "outcomes that count against the upstream: `5xx`, `404`, `timeout`"),
-        key("success", Kind::OneOrMany(&Kind::Selector), "[]", "outcomes that count for it; a status also makes its body data"),
+        key(
+            "failure",
+            Kind::OneOrMany(&Kind::Selector),
+            "[]",
+            "outcomes that count against the upstream: `5xx`, `404`, `timeout`",
+        ),
+        key(
+            "success",
+            Kind::OneOrMany(&Kind::Selector),
+            "[]",
+            "outcomes that count for it; a status also makes its body data",
+        ),
         key("neutral", Kind::OneOrMany(&Kind::Selector), "[]", "outcomes that say nothing about it"),
     ],
     also: None,

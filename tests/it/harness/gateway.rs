@@ -92,6 +92,11 @@ impl Gateway {
         Ask::new(&self.client, method, &self.url(path))
     }
 
+    /// The same of any URL.
+    pub(crate) fn ask_url(&self, method: Method, url: &str) -> Ask {
+        Ask::new(&self.client, method, url)
+    }
+
     /// The same with HTTP/2 and prior knowledge.
     pub(crate) fn ask_h2(&self, method: Method, path: &str) -> Ask {
         Ask::new(&client(true), method, &self.url(path))

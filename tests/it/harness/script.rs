@@ -84,12 +84,6 @@ impl Script {
         Self::json(&Value::Null).way(Way::Endless)
     }
 
-    /// Another status.
-    pub(crate) fn with_status(mut self, status: u16) -> Self {
-        self.status = status;
-        self
-    }
-
     /// One more header.
     pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));

@@ -22,7 +22,7 @@ use crate::harness::script::Script;
 use crate::harness::script::Way;
 
 /// Where upstreams run: a test may block its own thread meanwhile.
-pub(crate) fn background() -> &'static Runtime {
+fn background() -> &'static Runtime {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
     RUNTIME.get_or_init(|| {
         let mut builder = tokio::runtime::Builder::new_multi_thread();
@@ -46,10 +46,6 @@ impl Seen {
     /// The value of a header, if there is one.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
-    }
-
-    pub(crate) fn text(&self) -> String {
-        String::from_utf8_lossy(&self.body).into_owned()
     }
 }
 
@@ -118,10 +114,6 @@ impl Upstream {
     /// The URL of a path.
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
-    }
-
-    pub(crate) fn address(&self) -> SocketAddr {
-        self.address
     }
 
     /// How many connections were made.

@@ -1,6 +1,5 @@
 //! Waiting for what must come, and reading what came.
 
-use std::future::Future;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -16,11 +15,6 @@ pub(crate) async fn eventually(within: Duration, what: &str, mut holds: impl Asy
         assert!(Instant::now() < end, "not within {within:?}: {what}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-}
-
-/// The result of work that must not take longer.
-pub(crate) async fn within<T>(limit: Duration, work: impl Future<Output = T>) -> T {
-    tokio::time::timeout(limit, work).await.unwrap_or_else(|_| panic!("it took longer than {limit:?}"))
 }
 
 /// The texts of a JSON array.

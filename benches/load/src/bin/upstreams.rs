@@ -6,7 +6,6 @@
 //! - also `delay_ms=D`; `hang=1`: no answer ever; `fail=P`: a share P is answered 500
 //! - `/__count`: requests so far of each port, as a JSON array
 
-use std::cell::Cell;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::collections::HashMap;
@@ -31,7 +30,7 @@ struct Script {
     hang: bool,
     fail: f64,
     /// Failures due; one is given whenever it reaches 1.
-    owed: Cell<f64>,
+    owed: f64,
 }
 
 struct Connection {
@@ -41,6 +40,10 @@ struct Connection {
     request: Vec<u8>,
     /// The answer, and how much of it is written.
     answer: Option<(Rc<[u8]>, usize)>,
+    /// An answer that waits for its moment.
+    held: Option<Rc<[u8]>>,
+    /// Tells this connection from others that had its slot.
+    serial: u64,
 }
 
 struct Mock {
@@ -49,11 +52,10 @@ struct Mock {
     /// Slots: the epoll key of a connection is its slot plus the number of listeners.
     connections: Vec<Option<Connection>>,
     free: Vec<usize>,
-    scripts: HashMap<Vec<u8>, Rc<Script>>,
-    /// Answers that wait for their moment: when, slot, serial of the request.
-    held: BinaryHeap<Reverse<(Instant, usize, u64)>>,
-    answers: HashMap<u64, Rc<[u8]>>,
-    serial: u64,
+    scripts: HashMap<Vec<u8>, Script>,
+    /// When which connection's held answer is due: moment, slot, serial.
+    timers: BinaryHeap<Reverse<(Instant, usize, u64)>>,
+    accepted: u64,
     counts: Vec<u64>,
 }
 
@@ -67,9 +69,8 @@ fn main() -> io::Result<()> {
         connections: Vec::new(),
         free: Vec::new(),
         scripts: HashMap::new(),
-        held: BinaryHeap::new(),
-        answers: HashMap::new(),
-        serial: 0,
+        timers: BinaryHeap::new(),
+        accepted: 0,
         counts: vec![0; ports.len()],
     };
     for (key, listener) in mock.listeners.iter().enumerate() {
@@ -78,7 +79,7 @@ fn main() -> io::Result<()> {
     }
     let mut events = Vec::with_capacity(512);
     loop {
-        let next = mock.held.peek().map(|Reverse((due, ..))| due.saturating_duration_since(Instant::now()));
+        let next = mock.timers.peek().map(|Reverse((due, ..))| due.saturating_duration_since(Instant::now()));
         let timeout = next.map(|wait| Timespec { tv_sec: wait.as_secs() as i64, tv_nsec: wait.subsec_nanos().into() });
         epoll::wait(&mock.epoll, spare_capacity(&mut events), timeout.as_ref())?;
         for event in events.drain(..) {
@@ -101,9 +102,13 @@ impl Mock {
                 self.connections.len() - 1
             });
             let key = epoll::EventData::new_u64((slot + self.listeners.len()) as u64);
-            let flags = epoll::EventFlags::IN | epoll::EventFlags::OUT | epoll::EventFlags::RDHUP | epoll::EventFlags::ET;
+            let flags =
+                epoll::EventFlags::IN | epoll::EventFlags::OUT | epoll::EventFlags::RDHUP | epoll::EventFlags::ET;
             epoll::add(&self.epoll, &stream, key, flags)?;
-            self.connections[slot] = Some(Connection { stream, port, request: Vec::new(), answer: None });
+            self.accepted += 1;
+            let serial = self.accepted;
+            self.connections[slot] =
+                Some(Connection { stream, port, request: Vec::new(), answer: None, held: None, serial });
         }
         Ok(())
     }
@@ -128,9 +133,7 @@ impl Mock {
         }
         // Clients here send one GET at a time, and no body.
         if alive && connection.request.ends_with(b"\r\n\r\n") {
-            let request = std::mem::take(&mut connection.request);
-            let port = connection.port;
-            alive = self.answer(slot, port, &request);
+            alive = self.answer(slot);
         }
         if !alive {
             self.connections[slot] = None;
@@ -138,50 +141,122 @@ impl Mock {
         }
     }
 
-    fn answer(&mut self, slot: usize, port: usize, request: &[u8]) -> bool {
+    /// Whether the connection lives on.
+    fn answer(&mut self, slot: usize) -> bool {
+        let Some(connection) = &mut self.connections[slot] else { return false };
+        let request = std::mem::take(&mut connection.request);
         let target = request.split(|byte| *byte == b' ').nth(1).unwrap_or_default();
         if target == b"/__count" {
-            return self.send(slot, response(200, format!("{:?}", self.counts).as_bytes()));
+            connection.answer = Some((response(200, format!("{:?}", self.counts).as_bytes()), 0));
+            return connection.write();
         }
-        self.counts[port] += 1;
-        let script = match self.scripts.get(target) {
-            Some(script) => Rc::clone(script),
-            None => {
-                let script = Rc::new(Script::new(&String::from_utf8_lossy(target)));
-                self.scripts.insert(target.to_vec(), Rc::clone(&script));
-                script
-            }
-        };
+        self.counts[connection.port] += 1;
+        if !self.scripts.contains_key(target) {
+            self.scripts.insert(target.to_vec(), Script::new(&String::from_utf8_lossy(target)));
+        }
+        let Some(script) = self.scripts.get_mut(target) else { return false };
         if script.hang {
             return true;
         }
         let answer = script.next();
         if script.delay.is_zero() {
-            return self.send(slot, answer);
+            connection.answer = Some((answer, 0));
+            return connection.write();
         }
-        self.serial += 1;
-        self.held.push(Reverse((Instant::now() + script.delay, slot, self.serial)));
-        self.answers.insert(self.serial, answer);
+        connection.held = Some(answer);
+        self.timers.push(Reverse((Instant::now() + script.delay, slot, connection.serial)));
         true
     }
 
-    /// Sends the held answers whose moment has come. (To a caller that left, or to who has its slot now: as a late answer
-    /// on a connection in use would be an error, callers here leave only when a run ends.)
+    /// Sends the held answers whose moment has come, unless their caller left.
     fn release(&mut self) {
-        while let Some(Reverse((due, slot, serial))) = self.held.peek().copied() {
+        while let Some(Reverse((due, slot, serial))) = self.timers.peek().copied() {
             if due > Instant::now() {
                 return;
             }
-            self.held.pop();
-            if let Some(answer) = self.answers.remove(&serial) {
-                self.send(slot, answer);
+            self.timers.pop();
+            let held = self.connections[slot].as_mut().filter(|connection| connection.serial == serial);
+            if let Some(connection) = held {
+                connection.answer = connection.held.take().map(|answer| (answer, 0));
+                // A connection that broke meanwhile is found at its next event.
+                connection.write();
             }
         }
     }
+}
 
-    fn send(&mut self, slot: usize, answer: Rc<[u8]>) -> bool {
-        let Some(connection) = &mut self.connections[slot] else { return false };
-        connection.answer = Some((answer, 0));
-        connection.write()
+impl Connection {
+    /// Writes what the socket takes; false when it is broken.
+    fn write(&mut self) -> bool {
+        while let Some((answer, written)) = &mut self.answer {
+            match self.stream.write(&answer[*written..]) {
+                Ok(n) => *written += n,
+                Err(e) => return e.kind() == ErrorKind::WouldBlock,
+            }
+            if *written == answer.len() {
+                self.answer = None;
+            }
+        }
+        true
     }
+}
+
+impl Script {
+    fn new(target: &str) -> Self {
+        let query = target.split_once('?').map_or("", |(_, query)| query);
+        let pairs: HashMap<_, _> = query.split('&').filter_map(|pair| pair.split_once('=')).collect();
+        let number = |name: &str, default: f64| pairs.get(name).map_or(default, |text| text.parse().expect("a number"));
+        Self {
+            good: response(200, document(number("bytes", 1000.0) as usize, number("id", 0.0) as usize).as_bytes()),
+            delay: Duration::from_secs_f64(number("delay_ms", 0.0) / 1000.0),
+            hang: number("hang", 0.0) != 0.0,
+            fail: number("fail", 0.0),
+            owed: 0.0,
+        }
+    }
+
+    fn next(&mut self) -> Rc<[u8]> {
+        self.owed += self.fail;
+        if self.owed >= 1.0 {
+            self.owed -= 1.0;
+            return response(500, b"{\"error\":\"as asked\"}");
+        }
+        Rc::clone(&self.good)
+    }
+}
+
+fn response(status: u16, body: &[u8]) -> Rc<[u8]> {
+    let head =
+        format!("HTTP/1.1 {status} -\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n", body.len());
+    [head.as_bytes(), body].concat().into()
+}
+
+/// A document of just so many bytes, at least some 200. Members before and after its large array, so that a projection
+/// has to look through all of it.
+fn document(bytes: usize, id: usize) -> String {
+    let head = format!("{{\"id\":\"doc-{id:05}\",\"name\":\"Zürich \\\"{id}\\\"\",\"items\":[");
+    let tail = "],\"summary\":{\"total\":4711.50},\"status\":\"active\",\"updated_at\":\"2026-03-14T09:29:58Z\",\"note\":\"\"}";
+    let mut text = head;
+    for n in 0.. {
+        let comma = if n == 0 { "" } else { "," };
+        let item = format!(
+            "{comma}{{\"sku\":\"SKU-{n:06}\",\"title\":\"Größe \\\"{}\\\"\",\"price\":{}.{:02},\"qty\":{},\"in_stock\":{},\"dims\":[{},{},{}],\"discount\":null}}",
+            n % 97,
+            n * 7919 % 10_000,
+            n % 100,
+            n % 13,
+            n % 3 != 0,
+            n % 41,
+            n % 59,
+            n % 83,
+        );
+        if text.len() + item.len() + tail.len() > bytes {
+            break;
+        }
+        text.push_str(&item);
+    }
+    text.push_str(tail);
+    let filling = "x".repeat(bytes.saturating_sub(text.len()));
+    text.insert_str(text.len() - 2, &filling);
+    text
 }

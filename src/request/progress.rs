@@ -1,0 +1,187 @@
+//! Progressive answers: one event per source the moment it is known, then the rest of the envelope. The same work in
+//! the same limits, in a task that ends when the client leaves.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use http::HeaderMap;
+use http::HeaderName;
+use http::HeaderValue;
+use http::Method;
+use http::StatusCode;
+use http::header;
+use tokio::sync::mpsc;
+
+use crate::config::spec::Respond;
+use crate::live::LiveRoute;
+use crate::live::Snapshot;
+use crate::plan::RoutePlan;
+use crate::request::admit::PartCall;
+use crate::request::assemble;
+use crate::request::context::Ask;
+use crate::request::context::Context;
+use crate::request::context::Deadline;
+use crate::request::context::Shared;
+use crate::request::fanout::Gathered;
+use crate::request::part::Part;
+use crate::request::reply::After;
+use crate::request::reply::Reply;
+use crate::request::reply::ReplyBody;
+use crate::request::source;
+
+/// Events that wait for a slow reader; a reader slower than that holds up the writer, and nobody else.
+const EVENTS_AHEAD: usize = 8;
+
+/// How events are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// `text/event-stream`
+    Events,
+    /// `application/x-ndjson`
+    Lines,
+}
+
+impl Form {
+    /// What the client asks for; `None`: one whole answer. Only envelopes can come in parts.
+    pub(crate) fn asked(headers: &HeaderMap, method: &Method, route: &RoutePlan) -> Option<Self> {
+        if route.respond != Respond::Envelope || *method == Method::HEAD {
+            return None;
+        }
+        let accept = headers.get(header::ACCEPT)?.to_str().ok()?;
+        accept.split(',').find_map(|kind| match kind.split(';').next().unwrap_or_default().trim() {
+            "text/event-stream" => Some(Self::Events),
+            "application/x-ndjson" => Some(Self::Lines),
+            _ => None,
+        })
+    }
+
+    fn content_type(self) -> HeaderValue {
+        HeaderValue::from_static(match self {
+            Self::Events => "text/event-stream",
+            Self::Lines => "application/x-ndjson",
+        })
+    }
+
+    /// One event. A JSON text may be laid out over lines, which neither form can hold: there, line breaks are blanks.
+    fn write(self, event: &str, data: &str) -> Bytes {
+        let data = data.replace(['\n', '\r'], " ");
+        match self {
+            Self::Events => format!("event: {event}\ndata: {data}\n\n").into(),
+            Self::Lines => format!("{{\"{event}\":{data}}}\n").into(),
+        }
+    }
+}
+
+/// What the task keeps of the request: it outlives the call that started it.
+struct Owned {
+    shared: Arc<Shared>,
+    snapshot: Arc<Snapshot>,
+    route: Arc<RoutePlan>,
+    handles: Arc<LiveRoute>,
+    chosen: Vec<usize>,
+    headers: HeaderMap,
+    deadline: Deadline,
+    budget: Duration,
+}
+
+/// Starts the work and answers at once with what will come of it.
+pub(crate) fn start(
+    ctx: &Context<'_>,
+    route: &Arc<RoutePlan>,
+    handles: &Arc<LiveRoute>,
+    (chosen, calls): (Vec<usize>, Vec<PartCall>),
+    form: Form,
+) -> Reply {
+    let (events, stream) = mpsc::channel(EVENTS_AHEAD);
+    let owned = Owned {
+        shared: Arc::clone(ctx.shared),
+        snapshot: Arc::clone(ctx.snapshot),
+        route: Arc::clone(route),
+        handles: Arc::clone(handles),
+        chosen,
+        headers: ctx.ask.headers.clone(),
+        deadline: ctx.deadline,
+        budget: ctx.budget,
+    };
+    let (id, trace, arrived) = (Arc::clone(&ctx.ask.request_id), ctx.ask.trace.clone(), ctx.ask.arrived);
+    drop(ctx.shared.tasks.spawn(async move {
+        let ask = Ask {
+            method: &Method::GET,
+            path: &owned.route.path,
+            query: None,
+            headers: &owned.headers,
+            request_id: id,
+            trace,
+            arrived,
+            trail: crate::request::trail::Trail::default(),
+        };
+        let ctx = Context {
+            shared: &owned.shared,
+            snapshot: &owned.snapshot,
+            ask: &ask,
+            path_params: Vec::new(),
+            query: Vec::new(),
+            deadline: owned.deadline,
+            budget: owned.budget,
+        };
+        tokio::select! {
+            () = tell(&ctx, &owned, calls, form, &events) => {}
+            // The client has left: what was begun for it alone ends here.
+            () = events.closed() => {}
+        }
+    }));
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CONTENT_TYPE, form.content_type());
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    // Proxies that collect an answer before they pass it on would defeat its purpose.
+    headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+    for (name, value) in &route.headers {
+        headers.append(name, value.clone());
+    }
+    Reply { status: StatusCode::OK, headers, body: ReplyBody::Progressive(stream), after: After::default() }
+}
+
+/// Tells each part as it comes, then the rest.
+async fn tell(ctx: &Context<'_>, owned: &Owned, calls: Vec<PartCall>, form: Form, events: &mpsc::Sender<Bytes>) {
+    let mut refreshes = Vec::new();
+    let tag = &owned.handles.tag;
+    let mut begun = Vec::with_capacity(calls.len());
+    for (place, call) in calls.into_iter().enumerate() {
+        begun.push((place, source::begin(ctx, tag, call, &mut refreshes)));
+    }
+    let finish = |(place, part)| async move { (place, source::finish(ctx, tag, part).await) };
+    let mut coming: FuturesUnordered<_> = begun.into_iter().map(finish).collect();
+    let mut known: Vec<Option<Part>> = owned.chosen.iter().map(|_| None).collect();
+    while let Some((place, part)) = coming.next().await {
+        let plan = owned.chosen.get(place).and_then(|at| owned.route.parts.get(*at));
+        if let (Some(plan), Some(slot)) = (plan, known.get_mut(place)) {
+            let mut text = String::new();
+            assemble::result(&mut text, plan, &part);
+            *slot = Some(part);
+            if events.send(form.write("result", &text)).await.is_err() {
+                return;
+            }
+        }
+    }
+    drop(coming);
+    let gathered = Gathered { parts: known.into_iter().flatten().collect(), refreshes };
+    let (rest, after) = assemble::rest(ctx, &owned.route, &owned.handles, &owned.chosen, gathered);
+    // A reader that has gone has gone; what was done is recorded all the same.
+    drop(events.send(form.write("done", &rest)).await);
+    after.begin(ctx.shared);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_never_spans_lines_of_its_data() {
+        let written = Form::Events.write("result", "{\n\"a\": 1}\r\n");
+        assert_eq!(&written[..], b"event: result\ndata: { \"a\": 1}  \n\n");
+        assert_eq!(&Form::Lines.write("done", "{\n}")[..], b"{\"done\":{ }}\n");
+    }
+}

@@ -1,0 +1,252 @@
+//! Examples in the pages: fenced blocks with `group=NAME` in their info string, played in the order of the page.
+//!
+//! | block | what it is |
+//! |---|---|
+//! | `yaml file=PATH` (or `text`) | a file of the configuration; after a command, a change of it, which is loaded |
+//! | `json upstream=/path status=503` | what the upstream answers at that path from here on |
+//! | `http sent=/path` | what the upstream was sent last at that path: the request line, headers among others, the body |
+//! | `console` | `$ command` lines, each with what it prints, where the page shows that |
+//!
+//! Commands are `aggd …`, run in the folder, and `curl …`, sent to the running gateway. `exit=1` is what `aggd` ends
+//! with. `https://api.example.org` is the scripted upstream, `localhost:8080` the gateway, `localhost:9090` its
+//! `admin.listen`.
+
+use std::path::Path;
+
+use http::Method;
+
+use crate::docs::alike::assert_alike;
+use crate::docs::alike::assert_reply_alike;
+use crate::harness::Ask;
+use crate::harness::Gateway;
+use crate::harness::Script;
+use crate::harness::Setup;
+use crate::harness::Upstream;
+use crate::harness::aggd;
+
+const UPSTREAM: &str = "https://api.example.org";
+
+/// Blocks that belong together.
+pub(super) struct Group {
+    /// `docs/configuration.md, group first`.
+    place: String,
+    name: String,
+    steps: Vec<Step>,
+}
+
+enum Step {
+    File { path: String, text: String },
+    Upstream { path: String, script: Script },
+    Sent { path: String, text: String },
+    Command { command: String, shown: String, exit: i32 },
+}
+
+/// The groups of a page, in order of their first blocks.
+pub(super) fn groups(page: &str, text: &str) -> Vec<Group> {
+    let mut groups: Vec<Group> = Vec::new();
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        let Some(words) = line.strip_prefix("```") else { continue };
+        let body: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
+        let attribute = |name: &str| words.split(' ').find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
+        let Some(name) = attribute("group") else { continue };
+        let step = |step: Step| vec![step];
+        let text = || format!("{}\n", body.join("\n"));
+        let steps = if let Some(path) = attribute("file") {
+            step(Step::File { path: path.to_owned(), text: text() })
+        } else if let Some(path) = attribute("upstream") {
+            let kind = attribute("type").unwrap_or("application/json");
+            let status = attribute("status").map_or(200, |status| status.parse().unwrap());
+            step(Step::Upstream { path: path.to_owned(), script: Script::text(kind, &text()).with_status(status) })
+        } else if let Some(path) = attribute("sent") {
+            step(Step::Sent { path: path.to_owned(), text: text() })
+        } else {
+            let exit = attribute("exit").map_or(0, |exit| exit.parse().unwrap());
+            commands(&body, exit)
+        };
+        match groups.iter_mut().find(|group| group.name == name) {
+            Some(group) => group.steps.extend(steps),
+            None => groups.push(Group { place: format!("{page}, group {name}"), name: name.to_owned(), steps }),
+        }
+    }
+    groups
+}
+
+fn commands(body: &[&str], exit: i32) -> Vec<Step> {
+    let text = body.join("\n");
+    let parts = text.split("$ ").filter(|part| !part.trim().is_empty());
+    let parts = parts.map(|part| part.split_once('\n').unwrap_or((part, "")));
+    parts.map(|(command, shown)| Step::Command { command: command.to_owned(), shown: shown.to_owned(), exit }).collect()
+}
+
+impl Group {
+    /// Whether it shows what is refused.
+    pub(super) fn is_bad(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step, Step::Command { exit, .. } if *exit != 0))
+    }
+
+    /// Fails unless `aggd check` finds nothing at all, as it stands in the page.
+    pub(super) fn check(&self) {
+        let folder = tempfile::tempdir().unwrap();
+        let mut files = 0;
+        for (path, text) in self.files_at_first() {
+            write(folder.path(), path, text);
+            files += 1;
+        }
+        assert!(files > 0, "{}: no files", self.place);
+        let output = aggd(folder.path(), &["check"]);
+        assert_eq!(output.status, 0, "{}: {}", self.place, output.out);
+        assert!(output.out.starts_with("ok: "), "{}: {}", self.place, output.out);
+    }
+
+    fn files_at_first(&self) -> impl Iterator<Item = (&str, &str)> {
+        let first = self.steps.iter().take_while(|step| !matches!(step, Step::Command { .. }));
+        first.filter_map(|step| if let Step::File { path, text } = step { Some((&**path, &**text)) } else { None })
+    }
+
+    fn needs_gateway(&self) -> bool {
+        let runs = |command: &str| ["curl ", "aggd get", "aggd history"].iter().any(|word| command.starts_with(word));
+        self.steps.iter().any(|step| matches!(step, Step::Command { command, .. } if runs(command)))
+    }
+
+    /// Does all that it shows, and holds what comes against it; gives the number of commands.
+    pub(super) async fn play(&self) -> usize {
+        let folder = tempfile::tempdir().unwrap();
+        let upstream = Upstream::start();
+        let mut gateway = None;
+        let mut ran = 0;
+        let begun = self.steps.iter().position(|step| matches!(step, Step::Command { .. })).unwrap_or(self.steps.len());
+        for (at, step) in self.steps.iter().enumerate() {
+            if at == begun && self.needs_gateway() {
+                gateway = Some(self.start(&upstream));
+            }
+            match step {
+                Step::File { path, text } => {
+                    write(folder.path(), path, text);
+                    if let Some(gateway) = &gateway {
+                        gateway.save(path, &real(text, &upstream));
+                        gateway.reload().await;
+                    }
+                }
+                Step::Upstream { path, script } => upstream.on(path, script.clone()),
+                Step::Sent { path, text } => self.sent(&upstream, path, text),
+                Step::Command { command, shown, exit } => {
+                    ran += 1;
+                    let place = format!("{}, `{command}`", self.place);
+                    let printed = match (words(command).split_first(), &gateway) {
+                        (Some((first, rest)), Some(gateway)) if first == "curl" => curl(rest, gateway, &place).await,
+                        (Some((first, rest)), gateway) if first == "aggd" => {
+                            let folder = gateway.as_ref().filter(|_| rest[0] != "check" && rest[0] != "routes");
+                            let folder = folder.map_or(folder.path(), Gateway::path);
+                            run(folder, rest, *exit, &place)
+                        }
+                        _ => panic!("{place}: neither `aggd` nor `curl`"),
+                    };
+                    if !shown.trim().is_empty() {
+                        let printed = printed.replace(&upstream.url(""), UPSTREAM);
+                        let with_head = shown.starts_with("HTTP/");
+                        if with_head { assert_reply_alike } else { assert_alike }(shown, &printed, &place);
+                    }
+                }
+            }
+        }
+        ran
+    }
+
+    /// The gateway with these files, its upstream in place of the one that they name.
+    fn start(&self, upstream: &Upstream) -> Gateway {
+        let mut setup = Setup::new().arg("--listen").arg("127.0.0.1:0");
+        for (path, text) in self.files_at_first() {
+            let text = real(text, upstream).replace("127.0.0.1:9090", "127.0.0.1:0");
+            setup = if path == "aggd.yaml" { setup.server(&text) } else { setup.file(path, &text) };
+        }
+        setup.start()
+    }
+
+    fn sent(&self, upstream: &Upstream, path: &str, shown: &str) {
+        let seen = upstream.last(path);
+        let (head, body) = shown.split_once("\n\n").unwrap_or((shown, ""));
+        let mut lines = head.lines();
+        let first = format!("{} {}", seen.method, seen.target);
+        assert_eq!(lines.next(), Some(first.as_str()), "{}: sent {path}", self.place);
+        for header in lines.filter(|line| !line.is_empty()) {
+            let (name, value) = header.split_once(": ").unwrap_or_else(|| panic!("{}: {header}", self.place));
+            assert_eq!(seen.header(&name.to_lowercase()), Some(value), "{}: `{name}` of what was sent", self.place);
+        }
+        assert_alike(body, &seen.text(), &format!("{}, sent to {path}", self.place));
+    }
+}
+
+fn write(folder: &Path, path: &str, text: &str) {
+    let path = folder.join(path);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(path, text).unwrap();
+}
+
+fn real(text: &str, upstream: &Upstream) -> String {
+    text.replace(UPSTREAM, upstream.url("").trim_end_matches('/'))
+}
+
+/// What `aggd` prints: its explanations first, as a terminal shows them.
+fn run(folder: &Path, arguments: &[String], exit: i32, place: &str) -> String {
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let output = aggd(folder, &arguments);
+    assert_eq!(output.status, exit, "{place}: {}{}", output.out, output.err);
+    format!("{}{}", output.err, output.out)
+}
+
+/// A command's words, with quotes as a shell reads them.
+fn words(command: &str) -> Vec<String> {
+    let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None::<char>);
+    for c in command.chars() {
+        match (c, quote) {
+            (c, Some(open)) if c == open => quote = None,
+            ('\'' | '"', None) => {
+                quote = Some(c);
+                word.get_or_insert_default();
+            }
+            (' ', None) => words.extend(word.take()),
+            (c, _) => word.get_or_insert_default().push(c),
+        }
+    }
+    words.extend(word);
+    words
+}
+
+/// What `curl` prints: the body, and with `-i` the head before it.
+async fn curl(arguments: &[String], gateway: &Gateway, place: &str) -> String {
+    let (mut method, mut headers, mut body, mut url, mut head) = (None, Vec::new(), None, None, false);
+    let mut arguments = arguments.iter();
+    while let Some(argument) = arguments.next() {
+        let mut value = || arguments.next().unwrap_or_else(|| panic!("{place}: `{argument}` wants a value"));
+        match argument.as_str() {
+            "-s" => {}
+            "-i" | "-si" => head = true,
+            "-X" => method = Some(Method::from_bytes(value().as_bytes()).unwrap()),
+            "-H" => headers.push(value().clone()),
+            "-d" => body = Some(value().clone()),
+            option if option.starts_with('-') => panic!("{place}: unknown option `{option}`"),
+            target => url = Some(target.to_owned()),
+        }
+    }
+    let url = url.unwrap_or_else(|| panic!("{place}: no URL"));
+    let method = method.unwrap_or(if body.is_some() { Method::POST } else { Method::GET });
+    let mut ask: Ask = match (url.strip_prefix("localhost:8080"), url.strip_prefix("localhost:9090")) {
+        (Some(path), _) => gateway.ask(method, path),
+        (None, Some(path)) => gateway.ask_admin(method, path),
+        (None, None) => panic!("{place}: `{url}` is not the gateway"),
+    };
+    for header in headers {
+        let (name, value) = header.split_once(": ").unwrap_or_else(|| panic!("{place}: `{header}`"));
+        ask = ask.header(name, value);
+    }
+    let reply = ask.body(body.unwrap_or_default()).send().await;
+    if !head {
+        return reply.text();
+    }
+    let mut text = format!("HTTP/1.1 {}\n", http::StatusCode::from_u16(reply.status).unwrap());
+    for (name, value) in &reply.headers {
+        text.push_str(&format!("{name}: {}\n", value.to_str().unwrap()));
+    }
+    format!("{text}\n{}", reply.text())
+}

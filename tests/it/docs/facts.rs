@@ -1,0 +1,112 @@
+//! The lists of the pages against the lists of the code.
+
+use std::collections::BTreeSet;
+
+use http::Method;
+use regex::Regex;
+
+use crate::docs::page;
+use crate::harness::Script;
+use crate::harness::Setup;
+use crate::harness::Upstream;
+use crate::harness::source;
+
+/// The cells in backquotes that begin the rows of the table under a heading.
+fn first_cells(name: &str, heading: &str) -> BTreeSet<String> {
+    let text = page(name);
+    let level = heading.chars().take_while(|c| *c == '#').count();
+    let under = text.lines().skip_while(|line| *line != heading).skip(1);
+    let ends = |line: &&str| line.starts_with('#') && line.chars().take_while(|c| *c == '#').count() <= level;
+    let rows = under.take_while(|line| !ends(line)).filter_map(|line| line.strip_prefix("| `"));
+    let cells: BTreeSet<String> =
+        rows.filter_map(|row| row.split_once(" |")).flat_map(|(cell, _)| cell.split('`')).step_by(1).map(str::to_owned).collect();
+    let cells: BTreeSet<String> = cells.into_iter().filter(|cell| !cell.trim().is_empty() && cell != ", ").collect();
+    assert!(!cells.is_empty(), "{name}: no table under `{heading}`");
+    cells
+}
+
+/// What a pattern's first group matches in a file of the source.
+fn in_source(file: &str, pattern: &str) -> BTreeSet<String> {
+    let pattern = Regex::new(pattern).unwrap();
+    pattern.captures_iter(&page(file)).map(|found| found[1].to_owned()).collect()
+}
+
+#[track_caller]
+fn assert_same(told: &BTreeSet<String>, there: &BTreeSet<String>, what: &str) {
+    let missing: Vec<_> = there.difference(told).collect();
+    let wrong: Vec<_> = told.difference(there).collect();
+    assert!(missing.is_empty() && wrong.is_empty(), "{what}: not told {missing:?}, told and not there {wrong:?}");
+}
+
+#[tokio::test]
+async fn every_metric_is_told_and_every_metric_told_is_there() {
+    let upstream = Upstream::with(&[("/a", Script::json(&1.into())), ("/b", Script::status(503))]);
+    let documents = [
+        source("a", &upstream.url("/a"), ""),
+        source("b", &upstream.url("/b"), "fallback: [{ value: 1 }]\nbreaker: { failure_threshold: 1 }"),
+    ];
+    let gateway = Setup::new().server("database: sqlite://audit.db").sources(&documents).start();
+    // Some are there only once there is something to count.
+    gateway.get("/aggregate").await.expect(200);
+    gateway.ask(Method::GET, "/aggregate").header("x-request-timeout", "1ms").send().await.expect(504);
+    gateway.reload().await.expect(200);
+    let page = gateway.get("/metrics").await.expect(200).text();
+    let there = page.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).map(str::to_owned);
+    assert_same(&first_cells("docs/operations.md", "## Metrics"), &there.collect(), "metrics");
+}
+
+#[test]
+fn every_problem_type_is_told_and_every_one_told_is_there() {
+    let named = r#""([a-z]+(?:-[a-z]+)*)",\s*"[A-Z][a-zA-Z ]*""#;
+    let files = ["src/request/error.rs", "src/request/assemble.rs", "src/inbound/control.rs", "src/inbound/respond.rs", "src/inbound/access.rs"];
+    let mut there = BTreeSet::new();
+    for file in files {
+        let found = in_source(file, named);
+        assert!(!found.is_empty(), "{file} has no problem; it proved nothing");
+        there.extend(found);
+    }
+    assert_same(&first_cells("docs/http-api.md", "### Problem types"), &there, "problem types");
+}
+
+#[test]
+fn no_other_file_makes_problems() {
+    let mut makers = BTreeSet::new();
+    for folder in ["src/request", "src/inbound"] {
+        for entry in std::fs::read_dir(super::root().join(folder)).unwrap() {
+            let path = entry.unwrap().path();
+            let text = std::fs::read_to_string(&path).unwrap_or_default();
+            if text.contains("Problem::new(") || text.contains("Self::new(StatusCode") {
+                makers.insert(path.file_name().unwrap().to_string_lossy().into_owned());
+            }
+        }
+    }
+    let known = ["access.rs", "assemble.rs", "control.rs", "error.rs", "respond.rs"].map(str::to_owned);
+    assert_same(&known.into_iter().collect(), &makers, "files that make problems");
+}
+
+#[test]
+fn every_kind_of_outcome_is_told() {
+    let there = in_source("src/policy/outcome.rs", r#"Self::[A-Z]\w+ => "([a-z_]+)","#);
+    assert!(there.len() > 20, "{there:?}");
+    assert_same(&first_cells("docs/http-api.md", "### Kinds"), &there, "kinds");
+}
+
+#[test]
+fn every_code_of_a_finding_is_told() {
+    let mut there = in_source("src/config/codes.rs", r#""(AG-\d+)""#);
+    there.extend(in_source("src/reload/apply.rs", r#""(AG-\d+)""#));
+    assert!(there.len() > 50, "{there:?}");
+    assert_same(&first_cells("docs/configuration.md", "### Codes"), &there, "codes of findings");
+}
+
+#[test]
+fn every_crate_is_told() {
+    let manifest = page("Cargo.toml");
+    let of = |section: &str| -> BTreeSet<String> {
+        let lines = manifest.lines().skip_while(|line| *line != section).skip(1).take_while(|line| !line.starts_with('['));
+        lines.filter_map(|line| line.split_once(" = ")).map(|(name, _)| name.to_owned()).filter(|name| !name.starts_with('#')).collect()
+    };
+    assert_same(&first_cells("docs/dependencies.md", "## To run"), &of("[dependencies]"), "crates");
+    let tests: BTreeSet<_> = of("[dev-dependencies]").difference(&of("[dependencies]")).cloned().collect();
+    assert_same(&first_cells("docs/dependencies.md", "## To test"), &tests, "crates of the tests");
+}
