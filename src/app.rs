@@ -130,7 +130,12 @@ impl App {
         let sweeping = tasks.spawn(sweep(Arc::clone(&shared), stopping.clone()));
         let (flush, flushing) = watch::channel(false);
         let writing = writer(&shared, store.as_ref(), flushing).map(|work| tasks.spawn(work));
-        tracing::info!(listen = addresses.main, admin = addresses.admin, version = env!("CARGO_PKG_VERSION"), "serving");
+        tracing::info!(
+            listen = addresses.main,
+            admin = addresses.admin,
+            version = env!("CARGO_PKG_VERSION"),
+            "serving"
+        );
         ready(&addresses);
         until.await;
         tracing::info!("stopping: no new connections, requests under way may finish");
@@ -169,7 +174,8 @@ pub(crate) fn asked_to_end() -> Result<impl Future<Output = ()>, StartError> {
 
 /// Says on standard output where the gateway listens: what a script that started it waits for.
 pub(crate) fn announce(addresses: &Addresses) {
-    let scheme = |address: &str| if address.starts_with("unix:") { address.to_owned() } else { format!("http://{address}") };
+    let scheme =
+        |address: &str| if address.starts_with("unix:") { address.to_owned() } else { format!("http://{address}") };
     let mut out = std::io::stdout().lock();
     let admin = addresses.admin.as_deref().map(|admin| format!(", admin on {}", scheme(admin))).unwrap_or_default();
     // A closed standard output is no reason not to serve.

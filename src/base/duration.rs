@@ -56,7 +56,16 @@ mod tests {
 
     #[test]
     fn durations_print_as_they_are_written() {
-        let cases = [(0, "0ms"), (250, "250ms"), (2000, "2s"), (1500, "1.5s"), (1234, "1234ms"), (60_000, "60s"), (120_000, "2m"), (7_200_000, "2h")];
+        let cases = [
+            (0, "0ms"),
+            (250, "250ms"),
+            (2000, "2s"),
+            (1500, "1.5s"),
+            (1234, "1234ms"),
+            (60_000, "60s"),
+            (120_000, "2m"),
+            (7_200_000, "2h"),
+        ];
         for (millis, text) in cases {
             assert_eq!(Pretty(Duration::from_millis(millis)).to_string(), text);
         }
@@ -64,9 +73,16 @@ mod tests {
 
     #[test]
     fn a_duration_needs_its_unit() {
-        for (text, millis) in
-            [("250ms", 250), ("2s", 2000), ("1.5s", 1500), ("0.1s", 100), ("1m30s", 90_000), ("1h", 3_600_000), ("0s", 0), ("1d", 86_400_000)]
-        {
+        for (text, millis) in [
+            ("250ms", 250),
+            ("2s", 2000),
+            ("1.5s", 1500),
+            ("0.1s", 100),
+            ("1m30s", 90_000),
+            ("1h", 3_600_000),
+            ("0s", 0),
+            ("1d", 86_400_000),
+        ] {
             assert_eq!(parse_duration(text), Some(Duration::from_millis(millis)), "{text}");
         }
         for text in ["", "5", "s", "5x", "-1s", "1 s", "1.s", ".5s", "1e3s", "5s5", "99999999999999999999h"] {

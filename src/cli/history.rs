@@ -53,8 +53,7 @@ fn print(page: &HistoryPage, format: Table) -> String {
     if format == Table::Json {
         return serde_json::to_string_pretty(page).unwrap_or_default();
     }
-    let mut rows =
-        vec![["TIME", "STATUS", "MODE", "MS", "ROUTE", "FAILED", "SKIPPED", "REQUEST"].map(str::to_owned)];
+    let mut rows = vec![["TIME", "STATUS", "MODE", "MS", "ROUTE", "FAILED", "SKIPPED", "REQUEST"].map(str::to_owned)];
     rows.extend(page.records.iter().map(|row| {
         let list = |names: &[String]| if names.is_empty() { "-".to_owned() } else { names.join(",") };
         [

@@ -21,8 +21,12 @@ pub(crate) fn run(config: Option<&Path>) -> Exit {
     let mut rows = vec![["METHOD", "PATH", "ANSWERS", "TIMEOUT", "SOURCES", "DESCRIPTION"].map(str::to_owned)];
     rows.extend(plan.routes.iter().map(|route| row(&plan, route)));
     let every: Vec<&str> = plan.sources.iter().map(|source| source.name.as_str()).collect();
-    rows.push(["GET", "/aggregate/{source}", "one source", "the source's", &every.join(", "), "around the cache"].map(str::to_owned));
-    let mut sources = vec![["SOURCE", "CALLS", "TIMEOUT", "CACHE", "CIRCUIT OPENS AFTER", "DESCRIPTION"].map(str::to_owned)];
+    rows.push(
+        ["GET", "/aggregate/{source}", "one source", "the source's", &every.join(", "), "around the cache"]
+            .map(str::to_owned),
+    );
+    let mut sources =
+        vec![["SOURCE", "CALLS", "TIMEOUT", "CACHE", "CIRCUIT OPENS AFTER", "DESCRIPTION"].map(str::to_owned)];
     for source in &plan.sources {
         let cache = source.cache.as_ref().map_or("off".to_owned(), |cache| Pretty(cache.ttl).to_string());
         let breaker = match (source.breaker.enabled, source.breaker.failure_threshold) {

@@ -34,6 +34,8 @@ pub(crate) struct Document {
     pub(crate) kind: DocumentKind,
     /// The name of a source; method and path of a route.
     pub(crate) name: String,
+    /// What findings call it: `source weather`, as written.
+    pub(crate) title: String,
     pub(crate) node: Node,
     /// The lines that are its own: findings there are findings about it.
     first_line: usize,
@@ -82,6 +84,9 @@ pub(crate) fn documents(files: &Files, environment: &Environment, first: usize, 
         let order = first + index;
         let Some(nodes) = nodes(file, order, findings) else {
             documents.incomplete.push(order);
+            if index < servers {
+                documents.server = Some(server_document(Node::empty(Span::of_file(order))));
+            }
             continue;
         };
         if !nodes.complete {
@@ -127,7 +132,12 @@ fn server(nodes: Vec<Node>, order: usize, values: Values<'_>, findings: &mut Fin
         node = Node::empty(node.span);
     }
     interpolate::expand(&mut node, values, &at, findings);
-    Some(Document { kind: DocumentKind::Server, name: String::new(), node, first_line: 0, last_line: usize::MAX })
+    Some(server_document(node))
+}
+
+fn server_document(node: Node) -> Document {
+    let (name, title) = (String::new(), String::new());
+    Document { kind: DocumentKind::Server, name, title, node, first_line: 0, last_line: usize::MAX }
 }
 
 fn declared(nodes: Vec<Node>, values: Values<'_>, all: &mut Vec<Document>, findings: &mut Findings) {
@@ -138,7 +148,7 @@ fn declared(nodes: Vec<Node>, values: Values<'_>, all: &mut Vec<Document>, findi
         let title = title(kind, &node);
         interpolate::expand(&mut node, values, &At::document(&title), findings);
         let name = identity(kind, &node);
-        all.push(Document { kind, name, first_line: node.span.line, last_line, node });
+        all.push(Document { kind, name, title, first_line: node.span.line, last_line, node });
     }
 }
 

@@ -137,17 +137,16 @@ fn read<'a>(
     let node = &document.node;
     match document.kind {
         DocumentKind::Source => {
-            let title = format!("source {}", document.name);
-            Check { root: &SOURCE, findings }.block(node, &SOURCE, &At::document(&title));
-            let item = readers::source(node, defaults, connect_timeout, findings);
+            let at = At::document(&document.title);
+            Check { root: &SOURCE, findings }.block(node, &SOURCE, &at);
+            let item = readers::source(node, defaults, connect_timeout, &at, findings);
             let item = item.map_or(Item::Nothing, |source| Item::Source(Box::new(source)));
             Some(Read { document, merged: defaults.merged(node, &SOURCE), item })
         }
         DocumentKind::Route => {
-            let path = node.get("route").and_then(Node::text).unwrap_or("?");
-            let title = format!("route {path}");
-            Check { root: &ROUTE, findings }.block(node, &ROUTE, &At::document(&title));
-            let item = readers::route(node, findings).map_or(Item::Nothing, |route| Item::Route(Box::new(route)));
+            let at = At::document(&document.title);
+            Check { root: &ROUTE, findings }.block(node, &ROUTE, &at);
+            let item = readers::route(node, &at, findings).map_or(Item::Nothing, |route| Item::Route(Box::new(route)));
             Some(Read { document, merged: node.clone(), item })
         }
         DocumentKind::Server | DocumentKind::Unknown => None,

@@ -93,10 +93,7 @@ impl<'a> Choice<'a> {
     fn new(current: &'a Documents, good: Option<&'a Documents>, findings: &Findings) -> Self {
         let good_all: &[Document] = good.map(|good| good.all.as_slice()).unwrap_or_default();
         let good_server = good.and_then(|good| good.server.as_ref());
-        // A server file that cannot be parsed at all has no document, yet it is not absent.
-        let unparsed = current.server.is_none() && !current.incomplete.is_empty() && good_server.is_some();
-        let stage = if unparsed { Stage::Good } else { Stage::Current };
-        let server = Slot { current: current.server.as_ref(), good: good_server, stage };
+        let server = Slot { current: current.server.as_ref(), good: good_server, stage: Stage::Current };
         let mut slots: Vec<_> = current
             .all
             .iter()

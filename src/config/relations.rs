@@ -12,6 +12,7 @@ use crate::config::findings::problem;
 use crate::config::load::Item;
 use crate::config::load::Read;
 use crate::config::node::Node;
+use crate::config::node::Scalar;
 use crate::config::node::Span;
 use crate::config::similar;
 use crate::config::spec::PartSpec;
@@ -43,9 +44,14 @@ struct Names<'a> {
 }
 
 impl Names<'_> {
-    fn unknown(&self, name: &str) -> Option<Problem> {
+    /// `scalar` is where the name was read from.
+    fn unknown(&self, name: &str, scalar: Option<&Scalar>) -> Option<Problem> {
         if self.declared.contains(name) {
             return None;
+        }
+        if let Some(scalar) = scalar.filter(|scalar| scalar.is_secret()) {
+            let message = format!("{} names no source", scalar.shown());
+            return Some(problem(codes::UNKNOWN_SOURCE, message).help("give it the name of a declared source"));
         }
         if self.left_out.contains(name) {
             let message = format!("the source `{name}` is left out, because of its own mistakes");
@@ -79,7 +85,7 @@ fn sources_once(reads: &mut [Read<'_>], findings: &mut Findings) {
         if let Some(first) = seen.get(name) {
             let message = format!("the source `{name}` is declared already, at {}", findings.spot(*first));
             let twice = problem(codes::DECLARED_TWICE, message).help("give one of them another name, or remove it");
-            findings.error(&At::document(&format!("source {name}")), span, twice);
+            findings.error(&At::document(&read.document.title), span, twice);
             read.item = Item::Nothing;
             continue;
         }
@@ -94,8 +100,7 @@ fn routes_once(reads: &mut [Read<'_>], findings: &mut Findings) {
     for read in reads.iter_mut() {
         let Item::Route(route) = &read.item else { continue };
         let Some(span) = read.document.node.get("route").map(|node| node.span) else { continue };
-        let title = format!("route {}", route.path);
-        let at = At::document(&title);
+        let at = At::document(&read.document.title);
         let key = (route.method.to_string(), route.path.clone());
         if let Some(first) = seen.get(&key) {
             let message = format!("`{} {}` is declared already, at {}", key.0, key.1, findings.spot(*first));
@@ -126,11 +131,10 @@ fn clash(error: &matchit::InsertError, paths: &BTreeMap<String, Span>, findings:
 }
 
 fn fallback_sources(read: &Read<'_>, names: &Names<'_>, findings: &mut Findings) {
-    let title = format!("source {}", read.document.name);
-    let at = At::document(&title);
+    let at = At::document(&read.document.title);
     let at = at.key("fallback");
     for (index, (node, target)) in fallback_targets(read) {
-        if let Some(problem) = names.unknown(target) {
+        if let Some(problem) = names.unknown(target, node.scalar()) {
             findings.error(&at.item(index).key("source"), node.span, problem);
         }
     }
@@ -147,18 +151,20 @@ fn fallback_targets<'a>(read: &'a Read<'_>) -> impl Iterator<Item = (usize, (&'a
 
 fn parts(read: &Read<'_>, reads: &[Read<'_>], names: &Names<'_>, findings: &mut Findings) {
     let Item::Route(route) = &read.item else { return };
-    let title = format!("route {}", route.path);
-    let at = At::document(&title);
+    let at = At::document(&read.document.title);
     let at = at.key("sources");
     let sources = read.document.node.get("sources");
     let listed = sources.map(Node::items).unwrap_or_default();
     for part in &route.parts {
-        let at = at.key(part.alias.as_str());
         let entry = sources.and_then(|sources| sources.entry(part.alias.as_str()));
-        let item = listed.iter().find(|item| item.text() == Some(part.alias.as_str())).map(|item| item.span);
+        let index = listed.iter().position(|item| item.text() == Some(part.alias.as_str()));
+        // An item of a list may be a name from `${…}`.
+        let item = index.and_then(|index| listed.get(index));
+        let at = index.map_or_else(|| at.key(part.alias.as_str()), |index| at.item(index));
         let named = entry.map(|entry| entry.value.get("source").map_or(entry.at, |source| source.span));
-        let Some(span) = named.or(item) else { continue };
-        if let Some(problem) = names.unknown(part.source.as_str()) {
+        let Some(span) = named.or(item.map(|item| item.span)) else { continue };
+        let scalar = entry.and_then(|entry| entry.value.get("source")).or(item).and_then(Node::scalar);
+        if let Some(problem) = names.unknown(part.source.as_str(), scalar) {
             findings.error(&at, span, problem);
             continue;
         }

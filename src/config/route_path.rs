@@ -12,8 +12,13 @@ const RESERVED: [&str; 11] =
 /// The names in a route's path, in order.
 pub(crate) fn parse(scalar: &Scalar) -> Result<Vec<String>, Problem> {
     let text = scalar.text.as_str();
-    let wrong =
-        |what: &str, help: String| problem(codes::BAD_ROUTE_PATH, format!("{} {what}", scalar.shown())).help(help);
+    let wrong = |what: &str, help: String| {
+        if scalar.is_secret() {
+            let message = format!("{} is not the path of a route", scalar.shown());
+            return problem(codes::BAD_ROUTE_PATH, message).help("give it a path such as `/cities/{city}`");
+        }
+        problem(codes::BAD_ROUTE_PATH, format!("{} {what}", scalar.shown())).help(help)
+    };
     if !text.starts_with('/') {
         return Err(wrong("does not begin with `/`", format!("write `/{text}`")));
     }

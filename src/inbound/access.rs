@@ -18,7 +18,9 @@ pub(crate) fn allow(token: Option<&Secret>, peer: Peer, headers: &HeaderMap) -> 
     match token {
         Some(token) => with_token(token, headers),
         None if is_loopback(peer, headers) => Ok(()),
-        None => Err(forbidden("without `admin.token` this is allowed from loopback alone, and not through a proxy; set `admin.token`")),
+        None => Err(forbidden(
+            "without `admin.token` this is allowed from loopback alone, and not through a proxy; set `admin.token`",
+        )),
     }
 }
 

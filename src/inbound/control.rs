@@ -89,10 +89,9 @@ async fn history(State(server): App, request: Request) -> Response {
             return Err(Problem::new(StatusCode::NOT_FOUND, "no-audit-log", "No audit log", detail));
         };
         let pairs = crate::request::query_pairs(&query)?;
-        let filter = HistoryFilter::parse(&pairs, server.shared.clock.wall())
-            .map_err(|error| {
-                bad_request("bad-parameter", "Bad parameter", error.to_string()).with("parameter", error.parameter())
-            })?;
+        let filter = HistoryFilter::parse(&pairs, server.shared.clock.wall()).map_err(|error| {
+            bad_request("bad-parameter", "Bad parameter", error.to_string()).with("parameter", error.parameter())
+        })?;
         store.history(&filter).await.map_err(|error| {
             let detail = format!("the audit log can't be read now: {error}");
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, "database-unavailable", "Database unavailable", detail)
@@ -129,12 +128,18 @@ fn invalidation(server: &Server, body: &Map<String, Value>) -> Result<Vec<Scope>
     let bad = |detail: &str| bad_request("bad-body", "Bad body", detail);
     let mut members = body.iter();
     let (Some((member, value)), None) = (members.next(), members.next()) else {
-        return if body.is_empty() { Ok(vec![Scope::All]) } else { Err(bad("give one of `key`, `source`, `route`, `prefix`")) };
+        return if body.is_empty() {
+            Ok(vec![Scope::All])
+        } else {
+            Err(bad("give one of `key`, `source`, `route`, `prefix`"))
+        };
     };
     let text = match value {
         Value::Null if member == "key" => return Ok(vec![Scope::All]),
         Value::String(text) if text.is_empty() => {
-            return Err(bad(&format!("`{member}` is empty, and nothing was cleared; to clear everything send no body")));
+            return Err(bad(&format!(
+                "`{member}` is empty, and nothing was cleared; to clear everything send no body"
+            )));
         }
         Value::String(text) => text.as_str(),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
@@ -259,7 +264,7 @@ fn reloaded(server: &Server, status: &LoadStatus, id: &str) -> Response {
     json_response(StatusCode::OK, &body)
 }
 
-async fn config(State(server): App) -> Response {
+async fn config(State(server): App, request: Request) -> Response {
     let snapshot = server.shared.live.load();
     let status = server.status.last();
     let findings: Value = serde_json::from_str(&status.findings_json).unwrap_or_default();
@@ -276,7 +281,11 @@ async fn config(State(server): App) -> Response {
         },
         "config": rendered,
     });
-    json_response(StatusCode::OK, &body)
+    let accept = request.headers().get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    match serde_yaml::to_string(&body).ok().filter(|_| accept.contains("yaml")) {
+        Some(text) => ([(header::CONTENT_TYPE, HeaderValue::from_static("application/yaml"))], text).into_response(),
+        None => json_response(StatusCode::OK, &body),
+    }
 }
 
 /// An order's body: who sent it may give orders, and it is a JSON object or nothing.

@@ -66,7 +66,9 @@ impl Listener {
     /// The address in force, with the port that the kernel chose.
     pub(crate) fn address(&self) -> String {
         match self {
-            Self::Tcp(socket) => socket.local_addr().map_or_else(|error| error.to_string(), |address| address.to_string()),
+            Self::Tcp(socket) => {
+                socket.local_addr().map_or_else(|error| error.to_string(), |address| address.to_string())
+            }
             Self::Unix(_, path) => format!("unix:{}", path.display()),
         }
     }

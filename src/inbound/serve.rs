@@ -76,8 +76,11 @@ pub(crate) async fn serve(
         };
         let service = Service { server: Arc::clone(&server), control: control.clone(), plane, peer };
         let service = tower::service_fn(move |request| service.clone().answer(request));
-        let compressed = Compression::new(service)
-            .compress_when(SizeAbove::new(COMPRESS_ABOVE_BYTES).and(NotForContentType::const_new("text/event-stream")));
+        let compressed = Compression::new(service).compress_when(
+            SizeAbove::new(COMPRESS_ABOVE_BYTES)
+                .and(NotForContentType::const_new("text/event-stream"))
+                .and(NotForContentType::const_new("application/x-ndjson")),
+        );
         let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(compressed));
         let connection = graceful.watch(connection.into_owned());
         drop(server.shared.tasks.spawn(async move {

@@ -10,8 +10,8 @@ use crate::live::cache::Cache;
 use crate::live::cache::CacheKey;
 use crate::live::cache::Limits;
 use crate::live::cache::Scope;
-use crate::live::circuit::tell;
 use crate::live::circuit::Circuit;
+use crate::live::circuit::tell;
 use crate::live::gate::Gate;
 use crate::live::snapshot::LiveRoute;
 use crate::live::snapshot::LiveSource;
@@ -64,9 +64,8 @@ impl Carry<'_> {
             cache.invalidate(&Scope::Source(gone));
         }
         let sources = plan.sources.iter().map(|source| Arc::new(self.source(source, &cache))).collect();
-        let route = |path: &str, tag: &str| {
-            Arc::new(LiveRoute { tag: cache.tag(tag), metrics: self.metrics.route(path) })
-        };
+        let route =
+            |path: &str, tag: &str| Arc::new(LiveRoute { tag: cache.tag(tag), metrics: self.metrics.route(path) });
         let routes = plan.routes.iter().map(|plan| route(&plan.path, &plan.tag)).collect();
         let single = route(SINGLE, SINGLE_TAG);
         let gate_metrics = self.metrics.limiter("global");

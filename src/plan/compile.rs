@@ -136,12 +136,8 @@ fn route(spec: RouteSpec, by_name: &HashMap<Name, usize>) -> RoutePlan {
 /// `GET /aggregate`: every source that takes part, in configuration order.
 fn aggregate(sources: &[Arc<SourcePlan>]) -> RoutePlan {
     let parts = sources.iter().enumerate().filter(|(_, source)| source.aggregate).map(|(place, source)| {
-        let part = PartSpec {
-            alias: source.name.clone(),
-            source: source.name.clone(),
-            params: Vec::new(),
-            required: false,
-        };
+        let part =
+            PartSpec { alias: source.name.clone(), source: source.name.clone(), params: Vec::new(), required: false };
         PartPlan::new(&part, place)
     });
     RoutePlan {

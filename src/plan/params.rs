@@ -118,12 +118,14 @@ fn check(spec: &ParamSpec, given: &str) -> Result<(), String> {
             }
         }
         ParamKind::Integer => {
-            let number: i64 = given.parse().ok().filter(|_| is_json_number(given)).ok_or("it must be an integer, such as 42")?;
+            let number: i64 =
+                given.parse().ok().filter(|_| is_json_number(given)).ok_or("it must be an integer, such as 42")?;
             #[expect(clippy::cast_precision_loss, reason = "limits are written as numbers; past 2^53 they are rough")]
             within(spec, number as f64)?;
         }
         ParamKind::Number => {
-            let number: f64 = given.parse().ok().filter(|_| is_json_number(given)).ok_or("it must be a number, such as 1.5")?;
+            let number: f64 =
+                given.parse().ok().filter(|_| is_json_number(given)).ok_or("it must be a number, such as 1.5")?;
             within(spec, number)?;
         }
     }
@@ -148,7 +150,8 @@ fn within(spec: &ParamSpec, number: f64) -> Result<(), String> {
 
 /// Rust's number parsers take `+1`, `inf` and `01`; JSON does not, and the value may go into a JSON body.
 fn is_json_number(text: &str) -> bool {
-    serde_json::from_str::<serde_json::Number>(text).is_ok_and(|_| !text.starts_with(|c: char| c.is_whitespace()) && !text.ends_with(|c: char| c.is_whitespace()))
+    serde_json::from_str::<serde_json::Number>(text)
+        .is_ok_and(|_| !text.starts_with(|c: char| c.is_whitespace()) && !text.ends_with(|c: char| c.is_whitespace()))
 }
 
 #[cfg(test)]

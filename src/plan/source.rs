@@ -162,7 +162,9 @@ impl HttpPlan {
         let mut varying_headers = Vec::new();
         for (name, value) in &spec.headers {
             match template::plain(value, &Bound::none()).map(|text| HeaderValue::from_str(&text)) {
-                Some(Ok(text)) if template::is_constant(value) => set_or_append(&mut headers, name, text, &spec.headers),
+                Some(Ok(text)) if template::is_constant(value) => {
+                    set_or_append(&mut headers, name, text, &spec.headers)
+                }
                 Some(_) | None => varying_headers.push((name.clone(), value.clone())),
             }
         }
@@ -172,7 +174,8 @@ impl HttpPlan {
         if let Some(kind) = spec.body.as_ref().and_then(content_type) {
             headers.entry(header::CONTENT_TYPE).or_insert(kind);
         }
-        let constant = template::is_constant(&spec.url.path) && query.iter().all(|(_, value)| template::is_constant(value));
+        let constant =
+            template::is_constant(&spec.url.path) && query.iter().all(|(_, value)| template::is_constant(value));
         let mut plan = Self {
             method: spec.method.clone(),
             origin: spec.url.origin.clone(),
@@ -256,7 +259,10 @@ impl HttpPlan {
 
 /// The first value of a configured name replaces what we send by default; a list's further values are added.
 fn set_or_append(headers: &mut HeaderMap, name: &HeaderName, value: HeaderValue, all: &[(HeaderName, Template)]) {
-    if all.iter().filter(|(other, _)| other == name).count() > 1 && *name != header::USER_AGENT && *name != header::ACCEPT {
+    if all.iter().filter(|(other, _)| other == name).count() > 1
+        && *name != header::USER_AGENT
+        && *name != header::ACCEPT
+    {
         headers.append(name.clone(), value);
     } else {
         headers.insert(name.clone(), value);

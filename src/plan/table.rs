@@ -39,7 +39,10 @@ impl RouteTable {
     /// Adds a target. `Err`: the path clashes with another; validation reports that before it can happen here.
     pub(crate) fn add(&mut self, path: &str, method: Method, target: Target) -> Result<(), matchit::InsertError> {
         if let Ok(known) = self.paths.at_mut(path)
-            && known.params.iter().all(|(name, value)| value.trim_start_matches(['{', '*']).trim_end_matches('}') == name)
+            && known
+                .params
+                .iter()
+                .all(|(name, value)| value.trim_start_matches(['{', '*']).trim_end_matches('}') == name)
         {
             known.value.push((method, target));
             return Ok(());
@@ -95,7 +98,9 @@ mod tests {
     #[test]
     fn path_parameters_arrive_decoded() {
         let table = table();
-        let Matched::Found(_, params) = table.find("/cities/S%C3%A3o%20Paulo%2F", &Method::GET) else { panic!("unknown") };
+        let Matched::Found(_, params) = table.find("/cities/S%C3%A3o%20Paulo%2F", &Method::GET) else {
+            panic!("unknown")
+        };
         assert_eq!(params, [("city".to_owned(), "São Paulo/".to_owned())]);
         assert!(matches!(table.find("/cities/%FF", &Method::GET), Matched::BadPath));
     }

@@ -191,7 +191,11 @@ impl Reloader {
     fn refuse(&self, report: &Report, again: bool) -> LoadStatus {
         if !again {
             let findings = report.len();
-            tracing::error!(findings, "configuration refused, the old one stays in force\n{}", report.render_text(false));
+            tracing::error!(
+                findings,
+                "configuration refused, the old one stays in force\n{}",
+                report.render_text(false)
+            );
         }
         LoadStatus {
             result: "rejected",

@@ -73,7 +73,13 @@ mod tests {
         let new = r#"{"server":{"limits":{"concurrency":2}},"sources":[{"source":"a","url":"y"},{"source":"c"}],"routes":[{"route":"/r"}]}"#;
         assert_eq!(
             between(old, new),
-            ["setting `limits` changed", "source `a` changed", "source `c` added", "source `b` removed", "route `/r` added"]
+            [
+                "setting `limits` changed",
+                "source `a` changed",
+                "source `c` added",
+                "source `b` removed",
+                "route `/r` added"
+            ]
         );
     }
 

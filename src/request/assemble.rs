@@ -140,9 +140,10 @@ impl Summary {
         let mut parts = placed.iter().map(|(_, part)| part);
         let waited = parts.clone().any(|part| part.waited());
         let some_from_cache = parts.clone().any(|part| matches!(part.origin, Origin::Cache { .. }));
-        let all_held = parts.clone().filter(|part| part.data.is_some()).all(|part| {
-            matches!(part.origin, Origin::Cache { .. } | Origin::Constant) && part.failure.is_none()
-        });
+        let all_held = parts
+            .clone()
+            .filter(|part| part.data.is_some())
+            .all(|part| matches!(part.origin, Origin::Cache { .. } | Origin::Constant) && part.failure.is_none());
         let cached = !waited && some_from_cache && all_held;
         let via_cache = |part: &&Part| part.is_degraded() && matches!(part.origin, Origin::CacheAfterError { .. });
         let mode = if parts.clone().any(|part| part.data.is_none()) {
@@ -309,7 +310,8 @@ fn merged(placed: &[Placed<'_>]) -> Vec<u8> {
 
 /// The members of the envelope, without the braces around them.
 fn envelope_members(placed: &[Placed<'_>], summary: &Summary) -> String {
-    let size: usize = placed.iter().map(|(plan, part)| plan.head.len() + part.data.as_ref().map_or(200, Bytes::len) + 80).sum();
+    let size: usize =
+        placed.iter().map(|(plan, part)| plan.head.len() + part.data.as_ref().map_or(200, Bytes::len) + 80).sum();
     let mut out = String::with_capacity(size + 256);
     out.push_str("\"results\":[");
     for (at, (plan, part)) in placed.iter().enumerate() {

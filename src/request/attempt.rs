@@ -26,13 +26,13 @@ use crate::outbound::ReadLimits;
 use crate::outbound::retry_after;
 use crate::plan::CallPlan;
 use crate::plan::HttpPlan;
-use crate::record::Stage;
 use crate::policy::breaker::Denied;
 use crate::policy::deadline::MIN_ATTEMPT_BUDGET;
 use crate::policy::deadline::attempt_budget;
-use crate::policy::outcome::Kind;
 use crate::policy::limiter::Refusal;
+use crate::policy::outcome::Kind;
 use crate::policy::outcome::Outcome;
+use crate::record::Stage;
 use crate::request::error::failure;
 use crate::request::flight::Flight;
 use crate::request::flight::RawAnswer;
@@ -53,7 +53,8 @@ pub(crate) async fn fly(mut flight: Flight, shield: &AtomicBool) -> FlightResult
         None => queue(&flight).await?,
     };
     let now = flight.shared.clock.now();
-    let Some(budget) = attempt_budget(flight.end.at, flight.source.plan.attempt_timeout, MIN_ATTEMPT_BUDGET, now) else {
+    let Some(budget) = attempt_budget(flight.end.at, flight.source.plan.attempt_timeout, MIN_ATTEMPT_BUDGET, now)
+    else {
         flight.shared.metrics.server.deadline_exceeded(Stage::Queue);
         let message = format!("less than {} left after waiting; not sent", Pretty(MIN_ATTEMPT_BUDGET));
         return Err(failure(Kind::DeadlineExceeded, message));

@@ -121,8 +121,7 @@ impl<'a> Context<'a> {
             }
             parsed
         });
-        let limits =
-            RequestLimits { route: timeout, max: set.max, low_threshold: set.low_timeout_threshold };
+        let limits = RequestLimits { route: timeout, max: set.max, low_threshold: set.low_timeout_threshold };
         let budget = deadline::request_budget(wanted, limits).map_err(|_| {
             shared.metrics.server.deadline_exceeded(Stage::Admission);
             Problem::low_timeout(set)

@@ -23,10 +23,10 @@ pub(crate) use context::Shared;
 pub(crate) use context::Trace;
 pub(crate) use context::query_pairs;
 pub(crate) use error::Problem;
-pub(crate) use trail::Trail;
 pub(crate) use reply::After;
 pub(crate) use reply::Reply;
 pub(crate) use reply::ReplyBody;
+pub(crate) use trail::Trail;
 
 use crate::plan::Matched;
 use crate::plan::RoutePlan;

@@ -125,7 +125,11 @@ fn reply(ctx: &Context<'_>, source: &LiveSource, part: &Part, raw: Option<RawAns
     };
     if part.failure.is_none() {
         headers.insert(HeaderName::from_static("aggd-completed"), HeaderValue::from_static("true"));
-        let stored = if part.origin == (Origin::Fetched { stored: true }) { "aggd; fwd=bypass; stored" } else { "aggd; fwd=bypass" };
+        let stored = if part.origin == (Origin::Fetched { stored: true }) {
+            "aggd; fwd=bypass; stored"
+        } else {
+            "aggd; fwd=bypass"
+        };
         headers.insert(HeaderName::from_static("cache-status"), HeaderValue::from_static(stored));
         let timing = format!("{name};dur={}", part.took.as_millis());
         if let Ok(timing) = HeaderValue::try_from(timing) {

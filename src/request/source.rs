@@ -377,7 +377,9 @@ pub(crate) fn key_text(ctx: &Context<'_>, call: &PartCall) -> String {
             text.push('|');
             text.push_str(name);
             text.push('=');
-            text.push_str(&percent_encoding::percent_encode(value.as_bytes(), percent_encoding::NON_ALPHANUMERIC).to_string());
+            text.push_str(
+                &percent_encoding::percent_encode(value.as_bytes(), percent_encoding::NON_ALPHANUMERIC).to_string(),
+            );
         }
     }
     text

@@ -42,7 +42,8 @@ impl Trail {
 
     /// What was noted so far.
     pub(crate) fn take(&self) -> Vec<Note> {
-        let notes = self.notes.as_ref().map(|notes| std::mem::take(&mut *notes.lock().unwrap_or_else(PoisonError::into_inner)));
+        let notes =
+            self.notes.as_ref().map(|notes| std::mem::take(&mut *notes.lock().unwrap_or_else(PoisonError::into_inner)));
         notes.unwrap_or_default()
     }
 }

@@ -193,7 +193,9 @@ async fn ac_11_ac_12_a_slow_upstream_does_not_slow_others() {
 async fn ac_13_it_starts_and_stops_cleanly() {
     let upstream = Upstream::start();
     let mut gateway = Setup::new().server("database: sqlite://audit.db").sources(&abc(&upstream, "")).start();
-    assert!(gateway.announced.starts_with(&format!("aggd {} listening on http://127.0.0.1:", env!("CARGO_PKG_VERSION"))));
+    assert!(
+        gateway.announced.starts_with(&format!("aggd {} listening on http://127.0.0.1:", env!("CARGO_PKG_VERSION")))
+    );
     gateway.get("/aggregate").await.expect(200);
     gateway.stop().await;
     let log = gateway.log();

@@ -86,7 +86,10 @@ async fn agg_09_a_stale_copy_that_is_too_old_gives_way_to_the_backup() {
     let reply = gateway.get("/aggregate").await.expect(200);
     let (body, part) = (reply.json(), reply.part("a"));
     assert_eq!(part["data"], json!({"from": "backup"}));
-    assert_eq!((&part["status"], &part["degraded"], &part["kind"]), (&json!("fallback"), &json!(true), &json!("server_error")));
+    assert_eq!(
+        (&part["status"], &part["degraded"], &part["kind"]),
+        (&json!("fallback"), &json!(true), &json!("server_error"))
+    );
     assert_eq!(part["fallback"]["via"], "source");
     assert_eq!(part["fallback"]["reason"], "server_error");
     assert_eq!(names(&part["fallback"]["tried"]), ["stale"]);
@@ -138,7 +141,10 @@ async fn agg_11_a_404_is_a_client_error_counts_as_success_and_uses_no_fallback()
     assert_eq!(gateway.upstream("a").await["consecutive_failures"], 1);
     let reply = gateway.get("/aggregate").await.expect(200);
     let part = reply.part("a");
-    assert_eq!((&part["kind"], &part["data"], &part["status"]), (&json!("client_error"), &json!(null), &json!("failed")));
+    assert_eq!(
+        (&part["kind"], &part["data"], &part["status"]),
+        (&json!("client_error"), &json!(null), &json!("failed"))
+    );
     assert!(part["error"].as_str().unwrap().contains("404"), "{part}");
     assert_eq!(names(&reply.json()["sources_failed"]), ["a"]);
     assert_eq!(gateway.upstream("a").await["consecutive_failures"], 0);
@@ -153,7 +159,10 @@ async fn agg_12_html_is_a_decode_error_and_a_stale_copy_stands_in() {
     tokio::time::sleep(Duration::from_millis(100)).await;
     let reply = gateway.get("/aggregate").await.expect(200);
     let (body, part) = (reply.json(), reply.part("a"));
-    assert_eq!((&part["status"], &part["kind"], &part["data"]), (&json!("stale"), &json!("decode_error"), &json!({"v": 1})));
+    assert_eq!(
+        (&part["status"], &part["kind"], &part["data"]),
+        (&json!("stale"), &json!("decode_error"), &json!({"v": 1}))
+    );
     assert_eq!((&body["mode"], &body["degraded"]), (&json!("degraded_cache"), &json!(true)));
     assert_eq!(names(&body["sources_failed"]), ["a"]);
     assert_eq!(reply.header("aggd-degraded"), "a;reason=decode_error;via=stale");
@@ -276,7 +285,8 @@ async fn agg_22_health_is_error_while_the_database_is_away() {
 async fn agg_24_a_half_open_circuit_degrades_too() {
     let upstream = Upstream::with(&[("/a", Script::status(500))]);
     let more = "breaker: { failure_threshold: 1, recovery_timeout: 100ms }";
-    let gateway = Setup::new().server("database: sqlite://audit.db").sources(&[source("a", &upstream.url("/a"), more)]).start();
+    let gateway =
+        Setup::new().server("database: sqlite://audit.db").sources(&[source("a", &upstream.url("/a"), more)]).start();
     gateway.get("/aggregate").await.expect(200);
     eventually(SOON, "half open", async || gateway.circuit("a").await == "half_open").await;
     let health = gateway.health().await;

@@ -102,8 +102,14 @@ async fn coa_07_stale_while_revalidate_then_stale_if_error_then_nothing() {
     pause(350).await;
     let reply = gateway.get("/aggregate").await.expect(200);
     let (part, body) = (reply.part("a"), reply.json());
-    assert_eq!((&part["data"], &part["status"], &part["kind"]), (&json!("old"), &json!("stale"), &json!("server_error")));
-    assert_eq!((&body["mode"], &body["degraded"], &body["cached"]), (&json!("degraded_cache"), &json!(true), &json!(false)));
+    assert_eq!(
+        (&part["data"], &part["status"], &part["kind"]),
+        (&json!("old"), &json!("stale"), &json!("server_error"))
+    );
+    assert_eq!(
+        (&body["mode"], &body["degraded"], &body["cached"]),
+        (&json!("degraded_cache"), &json!(true), &json!(false))
+    );
     assert_eq!(part["fallback"]["via"], "stale");
     pause(700).await;
     let reply = gateway.get("/aggregate").await.expect(200);

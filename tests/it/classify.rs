@@ -70,7 +70,13 @@ fn bodies() -> Vec<Row> {
         ("cls_21", json("[{\"ok\": false}]"), asserted, "assertion_failed", FAILURE),
         ("classify failure", Script::status(404), "classify: { failure: [\"404\"] }", "client_error", FAILURE),
         ("classify neutral", Script::status(503), "classify: { neutral: 5xx }", "server_error", NEUTRAL),
-        ("classify specific", Script::status(503), "classify: { neutral: 5xx, failure: \"503\" }", "server_error", FAILURE),
+        (
+            "classify specific",
+            Script::status(503),
+            "classify: { neutral: 5xx, failure: \"503\" }",
+            "server_error",
+            FAILURE,
+        ),
     ]
 }
 
@@ -127,7 +133,8 @@ async fn cls_11_cls_12_cls_13_connections_that_are_never_made() {
         ("silent", format!("{silent}/"), "connect_timeout: 250ms", "connect_timeout"),
         ("metadata", "http://169.254.169.254/latest/".to_owned(), "", "config_error"),
     ];
-    let document = |(name, url, more, _): &(&str, String, &str, &str)| source(name, url, &format!("cache: off\n{more}"));
+    let document =
+        |(name, url, more, _): &(&str, String, &str, &str)| source(name, url, &format!("cache: off\n{more}"));
     let documents: Vec<_> = rows.iter().map(document).collect();
     let gateway = Setup::new().server(ca).sources(&documents).start();
     let reply = gateway.get("/aggregate").await.expect(200);
@@ -175,7 +182,8 @@ async fn brh_10_a_429_fails_a_probe_and_its_retry_after_lengthens_the_open_perio
     let more = "breaker: { failure_threshold: 1, recovery_timeout: 150ms }";
     let gateway = Gateway::of(&[source("a", &upstream.url("/a"), more)]);
     gateway.get("/aggregate").await.expect(200);
-    crate::harness::eventually(Duration::from_secs(5), "half open", async || gateway.circuit("a").await == "half_open").await;
+    crate::harness::eventually(Duration::from_secs(5), "half open", async || gateway.circuit("a").await == "half_open")
+        .await;
     gateway.get("/aggregate").await.expect(200);
     let state = gateway.upstream("a").await;
     assert_eq!(state["circuit_state"], "open");
@@ -188,10 +196,8 @@ async fn brh_10_a_429_fails_a_probe_and_its_retry_after_lengthens_the_open_perio
 #[tokio::test]
 async fn kinds_are_counted_by_outcome() {
     let upstream = Upstream::with(&[("/a", Script::status(500)), ("/b", Script::json(&json!(1)))]);
-    let gateway = Gateway::of(&[
-        source("a", &upstream.url("/a"), "cache: off"),
-        source("b", &upstream.url("/b"), "cache: off"),
-    ]);
+    let gateway =
+        Gateway::of(&[source("a", &upstream.url("/a"), "cache: off"), source("b", &upstream.url("/b"), "cache: off")]);
     for _ in 0..3 {
         gateway.ask(Method::GET, "/aggregate").send().await.expect(200);
     }

@@ -25,7 +25,8 @@ fn served(upstream: &Upstream) -> Setup {
     let setup = Setup::new().sources(&[
         source("a", &upstream.url("/a"), &format!("project: {{ v: $.v, all: \"$.w[*]\" }}\n{params}")),
         source("bad", &upstream.url("/bad"), ""),
-        "route: /page/{id}\nrespond: merge\nsources: { part: { source: a, params: { n: \"{path.id}\" } } }\n".to_owned(),
+        "route: /page/{id}\nrespond: merge\nsources: { part: { source: a, params: { n: \"{path.id}\" } } }\n"
+            .to_owned(),
     ]);
     setup.write();
     setup
@@ -36,8 +37,20 @@ fn check_prints_every_finding_with_its_line_and_a_caret() {
     let setup = broken();
     let output = aggd(setup.path(), &["check"]).expect(1);
     for piece in [
-        "error[AG-010]: ", "`limitss`", "did you mean `limits`", "`timout`", "`timeout`", "error[AG-017]", "60s", "error[AG-032]",
-        "error[AG-060]", "error[AG-061]", "sources.d/main.yaml:3:1", "timout: 5", "^^^^^^", "aggd.yaml:3:1",
+        "error[AG-010]: ",
+        "`limitss`",
+        "did you mean `limits`",
+        "`timout`",
+        "`timeout`",
+        "error[AG-017]",
+        "60s",
+        "error[AG-032]",
+        "error[AG-060]",
+        "error[AG-061]",
+        "sources.d/main.yaml:3:1",
+        "timout: 5",
+        "^^^^^^",
+        "aggd.yaml:3:1",
     ] {
         assert!(output.out.contains(piece), "no {piece} in\n{}", output.out);
     }
@@ -56,7 +69,12 @@ fn check_speaks_json_and_github() {
         }
     }
     let output = aggd(setup.path(), &["check", "--format", "github"]).expect(1);
-    assert_eq!(output.out.lines().filter(|line| line.starts_with("::error file=")).count(), findings.len(), "{}", output.out);
+    assert_eq!(
+        output.out.lines().filter(|line| line.starts_with("::error file=")).count(),
+        findings.len(),
+        "{}",
+        output.out
+    );
 }
 
 #[test]
@@ -155,7 +173,12 @@ fn completions_are_printed_for_every_shell() {
 fn wrong_usage_is_2() {
     let setup = Setup::new();
     for arguments in [
-        &["nonsense"][..], &["check", "--format", "xml"], &["get"], &["--nonsense"], &["completions"], &["history", "--limit", "x"],
+        &["nonsense"][..],
+        &["check", "--format", "xml"],
+        &["get"],
+        &["--nonsense"],
+        &["completions"],
+        &["history", "--limit", "x"],
     ] {
         let output = aggd(setup.path(), arguments).expect(2);
         assert!(output.out.is_empty() && output.err.contains("error:"), "{arguments:?}: {}", output.err);

@@ -27,11 +27,20 @@ async fn health_has_every_field_of_the_contract() {
     let health = gateway.health().await;
     assert_eq!((&health["status"], &health["db"]), (&json!("ok"), &json!("off")));
     let cache = &health["cache"];
-    assert_eq!((&cache["total_entries"], &cache["fresh_entries"], &cache["stale_entries"]), (&json!(3), &json!(3), &json!(0)));
+    assert_eq!(
+        (&cache["total_entries"], &cache["fresh_entries"], &cache["stale_entries"]),
+        (&json!(3), &json!(3), &json!(0))
+    );
     assert!(cache["bytes"].as_u64().unwrap() > 0 && cache["store"] == "memory", "{cache}");
     let config = &health["config"];
-    assert_eq!((&config["generation"], &config["last_reload"], &config["findings"]), (&json!(1), &json!("applied"), &json!(0)));
-    assert!(config["digest"].as_str().unwrap().len() >= 8 && config["loaded_at"].as_str().unwrap().ends_with('Z'), "{config}");
+    assert_eq!(
+        (&config["generation"], &config["last_reload"], &config["findings"]),
+        (&json!(1), &json!("applied"), &json!(0))
+    );
+    assert!(
+        config["digest"].as_str().unwrap().len() >= 8 && config["loaded_at"].as_str().unwrap().ends_with('Z'),
+        "{config}"
+    );
     assert!(health["uptime_seconds"].as_f64().unwrap() > 0.0);
     assert_eq!(health["version"], env!("CARGO_PKG_VERSION"));
     let source = &health["upstreams"]["a"];
@@ -57,9 +66,19 @@ async fn invalidation_takes_every_form_and_refuses_what_it_does_not_know() {
     let gateway = Gateway::of(&documents);
     let mut last = 0;
     for (body, count) in [
-        ("", 4), ("{}", 4), (r#"{"key": null}"#, 4), (r#"{"key": "aggregate_all"}"#, 3), (r#"{"key": "b"}"#, 1),
-        (r#"{"key": "/other"}"#, 1), (r#"{"source": "a"}"#, 1), (r#"{"route": "/other"}"#, 1), (r#"{"route": "/aggregate"}"#, 3),
-        (r#"{"key": "nobody"}"#, 0), (r#"{"source": "nobody"}"#, 0), (r#"{"route": "/nowhere"}"#, 0), (r#"{"prefix": "zzz"}"#, 0),
+        ("", 4),
+        ("{}", 4),
+        (r#"{"key": null}"#, 4),
+        (r#"{"key": "aggregate_all"}"#, 3),
+        (r#"{"key": "b"}"#, 1),
+        (r#"{"key": "/other"}"#, 1),
+        (r#"{"source": "a"}"#, 1),
+        (r#"{"route": "/other"}"#, 1),
+        (r#"{"route": "/aggregate"}"#, 3),
+        (r#"{"key": "nobody"}"#, 0),
+        (r#"{"source": "nobody"}"#, 0),
+        (r#"{"route": "/nowhere"}"#, 0),
+        (r#"{"prefix": "zzz"}"#, 0),
     ] {
         gateway.get("/aggregate").await.expect(200);
         gateway.get("/other").await.expect(200);
@@ -73,8 +92,17 @@ async fn invalidation_takes_every_form_and_refuses_what_it_does_not_know() {
     gateway.get("/aggregate").await.expect(200);
     let before = gateway.health().await["cache"]["total_entries"].clone();
     for body in [
-        r#"{"key": ""}"#, r#"{"source": ""}"#, "nonsense", "[]", "1", "null", r#"{"keys": "a"}"#, r#"{"key": 1}"#,
-        r#"{"key": "a", "source": "a"}"#, r#"{"key": "a""#, r#"{"source": null}"#,
+        r#"{"key": ""}"#,
+        r#"{"source": ""}"#,
+        "nonsense",
+        "[]",
+        "1",
+        "null",
+        r#"{"keys": "a"}"#,
+        r#"{"key": 1}"#,
+        r#"{"key": "a", "source": "a"}"#,
+        r#"{"key": "a""#,
+        r#"{"source": null}"#,
     ] {
         gateway.post("/cache/invalidate", body).await.problem(400, "bad-body");
     }
@@ -105,8 +133,13 @@ async fn circuits_are_forced_and_reset_by_hand() {
     }
     assert_eq!(gateway.circuit("a").await, "forced_closed");
     for body in [
-        "", "{}", r#"{"action": "open"}"#, r#"{"action": "reset", "ttl": "1s"}"#, r#"{"action": "force_open", "ttl": 5}"#,
-        r#"{"action": "force_open", "ttl": "5"}"#, r#"{"action": "force_open", "x": 1}"#,
+        "",
+        "{}",
+        r#"{"action": "open"}"#,
+        r#"{"action": "reset", "ttl": "1s"}"#,
+        r#"{"action": "force_open", "ttl": 5}"#,
+        r#"{"action": "force_open", "ttl": "5"}"#,
+        r#"{"action": "force_open", "x": 1}"#,
     ] {
         order(body).await.problem(400, "bad-body");
     }
@@ -123,16 +156,38 @@ async fn metrics_exist_and_move() {
         gateway.get("/aggregate").await.expect(200);
     }
     let reply = gateway.get("/metrics").await.expect(200);
-    assert!(reply.header("content-type").contains("text/plain") || reply.header("content-type").contains("openmetrics"));
+    assert!(
+        reply.header("content-type").contains("text/plain") || reply.header("content-type").contains("openmetrics")
+    );
     let page = reply.text();
     for name in [
-        "aggd_request_duration_seconds_bucket", "aggd_source_duration_seconds_bucket", "aggd_attempt_duration_seconds_bucket",
-        "aggd_queue_wait_seconds_bucket", "aggd_breaker_state", "aggd_breaker_transitions_total", "aggd_breaker_calls_total",
-        "aggd_breaker_rejected_total", "aggd_breaker_late_results_total", "aggd_limiter_active", "aggd_limiter_limit",
-        "aggd_limiter_waiting", "aggd_limiter_rejected_total", "aggd_cache_requests_total", "aggd_cache_entries",
-        "aggd_cache_bytes", "aggd_cache_evictions_total", "aggd_cache_refresh_total", "aggd_coalesced_total", "aggd_flights",
-        "aggd_deadline_exceeded_total", "aggd_attempt_timeout_total", "aggd_config_generation", "aggd_build_info",
-        "aggd_requests_total", "aggd_audit_written_total", "aggd_cache_store_discarded_total",
+        "aggd_request_duration_seconds_bucket",
+        "aggd_source_duration_seconds_bucket",
+        "aggd_attempt_duration_seconds_bucket",
+        "aggd_queue_wait_seconds_bucket",
+        "aggd_breaker_state",
+        "aggd_breaker_transitions_total",
+        "aggd_breaker_calls_total",
+        "aggd_breaker_rejected_total",
+        "aggd_breaker_late_results_total",
+        "aggd_limiter_active",
+        "aggd_limiter_limit",
+        "aggd_limiter_waiting",
+        "aggd_limiter_rejected_total",
+        "aggd_cache_requests_total",
+        "aggd_cache_entries",
+        "aggd_cache_bytes",
+        "aggd_cache_evictions_total",
+        "aggd_cache_refresh_total",
+        "aggd_coalesced_total",
+        "aggd_flights",
+        "aggd_deadline_exceeded_total",
+        "aggd_attempt_timeout_total",
+        "aggd_config_generation",
+        "aggd_build_info",
+        "aggd_requests_total",
+        "aggd_audit_written_total",
+        "aggd_cache_store_discarded_total",
     ] {
         assert!(page.lines().any(|line| line.starts_with(name)), "no {name} in\n{page}");
     }
@@ -162,7 +217,10 @@ async fn admin_config_shows_what_is_in_force_and_masks_secrets() {
     let more = "auth: { bearer: \"${API_TOKEN}\" }\nheaders: { X-Key: \"${OTHER}\" }\ntimeout: \"${LIMIT:-3}s\"";
     let gateway = Setup::new()
         .server("admin: { token: hunter2-token }")
-        .sources(&[source("a", &upstream.url("/a"), more), source("b", &upstream.url("/b"), "auth: { basic: { user: joe, password: pass-word } }")])
+        .sources(&[
+            source("a", &upstream.url("/a"), more),
+            source("b", &upstream.url("/b"), "auth: { basic: { user: joe, password: pass-word } }"),
+        ])
         .env("API_TOKEN", "s3cret-bearer")
         .env("OTHER", "s3cret-other")
         .start();
@@ -180,7 +238,10 @@ async fn admin_config_shows_what_is_in_force_and_masks_secrets() {
     upstream.on("/a", Script::json(&json!(1)));
     gateway.get("/aggregate").await.expect(200);
     let sent = upstream.last("/a");
-    assert_eq!((sent.header("authorization"), sent.header("x-key")), (Some("Bearer s3cret-bearer"), Some("s3cret-other")));
+    assert_eq!(
+        (sent.header("authorization"), sent.header("x-key")),
+        (Some("Bearer s3cret-bearer"), Some("s3cret-other"))
+    );
     assert_eq!(upstream.last("/b").header("authorization"), Some("Basic am9lOnBhc3Mtd29yZA=="));
 }
 
@@ -227,7 +288,10 @@ async fn what_changes_something_needs_the_token_where_there_is_one() {
 async fn without_a_token_a_proxied_or_cross_site_call_changes_nothing() {
     let gateway = Setup::new().start();
     for (name, value) in [
-        ("x-forwarded-for", "127.0.0.1"), ("forwarded", "for=127.0.0.1"), ("sec-fetch-site", "cross-site"), ("origin", "https://evil.example"),
+        ("x-forwarded-for", "127.0.0.1"),
+        ("forwarded", "for=127.0.0.1"),
+        ("sec-fetch-site", "cross-site"),
+        ("origin", "https://evil.example"),
     ] {
         gateway.ask(Method::POST, "/cache/invalidate").header(name, value).send().await.problem(403, "forbidden");
     }
@@ -261,7 +325,10 @@ async fn a_unix_socket_serves_and_goes_with_the_process() {
     let mut gateway = setup.server(&format!("listen: unix:{}", path.display())).sources(&abc(&upstream, "")).start();
     assert_eq!(gateway.address, format!("unix:{}", path.display()));
     let mut stream = UnixStream::connect(&path).await.unwrap();
-    stream.write_all(b"POST /cache/invalidate HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").await.unwrap();
+    stream
+        .write_all(b"POST /cache/invalidate HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+        .await
+        .unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 200") && answer.contains(r#""invalidated":0"#), "{answer}");

@@ -91,7 +91,8 @@ fn the_schemas_are_those_of_this_version_and_accept_every_example() {
     let all = aggd(setup.path(), &["schema"]).expect(0).json();
     for name in ["aggd.schema.json", "sources.schema.json"] {
         let path = root().join("schemas").join(name);
-        let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path:?}: {error}; `aggd schema --write schemas`"));
+        let text = std::fs::read_to_string(&path)
+            .unwrap_or_else(|error| panic!("{path:?}: {error}; `aggd schema --write schemas`"));
         let shipped: Value = serde_json::from_str(&text).unwrap();
         assert_eq!(shipped, all[name], "{name} is not of this version: `aggd schema --write schemas`");
     }
@@ -123,7 +124,8 @@ fn conform(schema: &Value, files: &[PathBuf]) -> usize {
 #[tokio::test]
 async fn the_shipped_example_aggregates_three_sources() {
     let rates = r#"{"amount":1.0,"base":"EUR","date":"2026-01-02","rates":{"USD":1.10,"GBP":0.87}}"#;
-    let hits = json!({"hits": [{"title": "One", "url": "https://example.org", "points": 5}, {"title": "Ask", "extra": 1}]});
+    let hits =
+        json!({"hits": [{"title": "One", "url": "https://example.org", "points": 5}, {"title": "Ask", "extra": 1}]});
     let current = json!({"current": {"time": "2026-01-01T00:00", "temperature_2m": 3.5, "wind_speed_10m": 11.2}});
     let upstream = Upstream::with(&[
         ("/weather", Script::json(&current)),
@@ -131,7 +133,12 @@ async fn the_shipped_example_aggregates_three_sources() {
         ("/markets", Script::text("application/json", rates)),
     ]);
     let url = |name: &str| upstream.url(name);
-    let sets = [("WEATHER_URL", url("/weather")), ("NEWS_URL", url("/news")), ("MARKETS_URL", url("/markets")), ("DATABASE_URL", "off".into())];
+    let sets = [
+        ("WEATHER_URL", url("/weather")),
+        ("NEWS_URL", url("/news")),
+        ("MARKETS_URL", url("/markets")),
+        ("DATABASE_URL", "off".into()),
+    ];
     let gateway = example("", &sets);
     let reply = gateway.get("/aggregate?lat=48.14&topic=a%20b").await.expect(200);
     assert_eq!(names(&reply.json()["sources_succeeded"]), ["markets", "news", "weather"]);
@@ -142,16 +149,21 @@ async fn the_shipped_example_aggregates_three_sources() {
     assert_eq!(reply.part("news")["data"]["headlines"], stories);
     let target = upstream.last("/weather").target;
     assert!(target.contains("latitude=48.14&longitude=13.41&current=temperature_2m"), "{target}");
-    assert!(upstream.last("/news").target.ends_with("query=a%20b") || upstream.last("/news").target.ends_with("query=a+b"));
+    assert!(
+        upstream.last("/news").target.ends_with("query=a%20b") || upstream.last("/news").target.ends_with("query=a+b")
+    );
     gateway.get("/aggregate?lat=91").await.problem(400, "bad-parameter");
     assert_eq!(gateway.metric("aggd_limiter_limit", &[]).await.round() as u64, 10);
 }
 
 #[tokio::test]
 async fn city_page_answers_as_its_readme_says() {
-    let place = json!({"results": [{"name": "Berlin", "country": "Germany", "latitude": 52.52437, "longitude": 13.41053}]});
+    let place =
+        json!({"results": [{"name": "Berlin", "country": "Germany", "latitude": 52.52437, "longitude": 13.41053}]});
     let sky = |degrees: &str| {
-        Script::json(&json!({"current_condition": [{"temp_C": degrees, "windspeedKmph": "11", "weatherDesc": [{"value": "Overcast"}]}]}))
+        Script::json(
+            &json!({"current_condition": [{"temp_C": degrees, "windspeedKmph": "11", "weatherDesc": [{"value": "Overcast"}]}]}),
+        )
     };
     let hits = json!({"hits": [{"title": "a"}, {"title": "b"}, {"url": "x"}, {"title": "d"}]});
     let upstream = Upstream::with(&[
@@ -162,8 +174,12 @@ async fn city_page_answers_as_its_readme_says() {
         ("/news", Script::json(&hits)),
     ]);
     let url = |name: &str| upstream.url(name);
-    let sets =
-        [("GEOCODER_URL", url("/geo")), ("WTTR_URL", url("/wttr")), ("WIKIPEDIA_URL", url("/wiki")), ("NEWS_URL", url("/news"))];
+    let sets = [
+        ("GEOCODER_URL", url("/geo")),
+        ("WTTR_URL", url("/wttr")),
+        ("WIKIPEDIA_URL", url("/wiki")),
+        ("NEWS_URL", url("/news")),
+    ];
     let gateway = example("city-page", &sets);
     let reply = gateway.get("/cities/Berlin").await.expect(200);
     let page = "{\"city\":\"Berlin\",\"country\":\"Germany\",\"position\":{\"lat\":52.52437,\"lon\":13.41053},\"temperature_c\":3,\
@@ -230,7 +246,8 @@ async fn json_api_with_post_answers_as_its_readme_says() {
     let vulns = json!({"vulns": [{"id": "GHSA-1", "aliases": ["CVE-1"], "summary": "s", "published": "2019"}, {"id": "GHSA-2"}]});
     let block = json!({"jsonrpc": "2.0", "id": 1, "result": {"number": "0x17", "hash": "0xab", "transactions": ["0x1", "0x2"]}});
     let upstream = Upstream::with(&[("/osv", Script::json(&vulns)), ("/ledger", Script::json(&block))]);
-    let gateway = example("json-api-with-post", &[("OSV_URL", upstream.url("/osv")), ("LEDGER_URL", upstream.url("/ledger"))]);
+    let gateway =
+        example("json-api-with-post", &[("OSV_URL", upstream.url("/osv")), ("LEDGER_URL", upstream.url("/ledger"))]);
     let body = gateway.get("/packages/npm/@babel/traverse?version=7.23.0").await.expect(200).json();
     assert_eq!(body["count"], 2);
     let second = json!({"id": "GHSA-2", "aliases": [], "summary": "", "published": null});

@@ -48,8 +48,16 @@ async fn tell_and_read(upstream: &Upstream, setup: Setup) {
     assert_eq!((&oldest["mode"], &oldest["route"]), (&json!("partial"), &json!("/aggregate")));
     assert_eq!(names(&all[2]["sources_skipped"]), ["b"], "the third met an open circuit");
     for (query, count) in [
-        ("?failed=true", 3), ("?failed=false", 2), ("?source=b", 3), ("?source=a", 5), ("?source=nobody", 0), ("?limit=2", 2),
-        ("?route=/other", 1), ("?route=%2Faggregate", 3), ("?since=1h", 5), ("?since=2999-01-01T00:00:00Z", 0),
+        ("?failed=true", 3),
+        ("?failed=false", 2),
+        ("?source=b", 3),
+        ("?source=a", 5),
+        ("?source=nobody", 0),
+        ("?limit=2", 2),
+        ("?route=/other", 1),
+        ("?route=%2Faggregate", 3),
+        ("?since=1h", 5),
+        ("?since=2999-01-01T00:00:00Z", 0),
     ] {
         assert_eq!(records(&gateway, query).await.len(), count, "{query}");
     }
@@ -62,7 +70,8 @@ async fn tell_and_read(upstream: &Upstream, setup: Setup) {
         query = format!("?limit=2&cursor={cursor}");
     }
     assert_eq!(seen, all.iter().map(|one| one["id"].clone()).collect::<Vec<_>>());
-    for bad in ["?limit=0", "?limit=x", "?since=yesterday", "?failed=perhaps", "?cursor=x", "?sauce=a", "?source=A%20B"] {
+    for bad in ["?limit=0", "?limit=x", "?since=yesterday", "?failed=perhaps", "?cursor=x", "?sauce=a", "?source=A%20B"]
+    {
         gateway.get(&format!("/history{bad}")).await.problem(400, "bad-parameter");
     }
     let text = aggd(gateway.path(), &["history"]).expect(0).out;

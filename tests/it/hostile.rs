@@ -33,7 +33,12 @@ fn rows() -> Vec<Row> {
         ("garbage_head", Script::raw("HTTP/1.1 abc what\r\n\r\n"), "", "body_error"),
         ("too_short", json("{\"a\": [1, 2, 3]}").cut(5), "", "body_error"),
         ("too_long", json("{\"a\": 1} and more").header("content-length", "4"), "", "decode_error"),
-        ("two_lengths", Script::raw("HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\n{} "), "", "body_error"),
+        (
+            "two_lengths",
+            Script::raw("HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\n{} "),
+            "",
+            "body_error",
+        ),
         ("bad_chunk", Script::raw(format!("{chunked}zz\r\n{{}}\r\n0\r\n\r\n")), "", "body_error"),
         ("cut_chunk", Script::raw(format!("{chunked}10\r\n{{\"a\": ")), "", "body_error"),
         ("endless", Script::endless(), "max_response_bytes: 1MiB", "response_too_large"),
@@ -53,7 +58,12 @@ fn rows() -> Vec<Row> {
         ("close", Script::close(), "", "reset"),
         ("reset", Script::reset(), "", "reset"),
         ("trickle", json(&"1".repeat(10_000)).trickle_ms(50), "", "attempt_timeout"),
-        ("switching", Script::raw("HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n"), "", ""),
+        (
+            "switching",
+            Script::raw("HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n"),
+            "",
+            "",
+        ),
         ("http_09", Script::raw("<html>hello</html>"), "", "body_error"),
     ]
 }
@@ -112,14 +122,74 @@ fn no_tls() -> String {
 async fn what_json_allows_passes_unchanged_and_what_it_forbids_is_a_decode_error() {
     let deep = format!("{}1{}", "[".repeat(100), "]".repeat(100));
     let allowed = [
-        "null", "true", "false", "0", "-0", "1e400", "1E-400", "-1.50e+10", "123456789012345678901234567890", "\"\"",
-        r#""\u0000\b\f\n\r\t\"\\\/""#, r#""\ud834\udd1e""#, r#""\ud800""#, "\"\u{10ffff}\u{2028}\u{7f}\"", "[]", "{}", "[ ]",
-        "{ }", "[1 , 2]", "{\"\":1,\"a b\":2}", "{\"a\":1,\"a\":2}", &deep, "[[],{}]", "{\"\\u0061\":1}",
+        "null",
+        "true",
+        "false",
+        "0",
+        "-0",
+        "1e400",
+        "1E-400",
+        "-1.50e+10",
+        "123456789012345678901234567890",
+        "\"\"",
+        r#""\u0000\b\f\n\r\t\"\\\/""#,
+        r#""\ud834\udd1e""#,
+        r#""\ud800""#,
+        "\"\u{10ffff}\u{2028}\u{7f}\"",
+        "[]",
+        "{}",
+        "[ ]",
+        "{ }",
+        "[1 , 2]",
+        "{\"\":1,\"a b\":2}",
+        "{\"a\":1,\"a\":2}",
+        &deep,
+        "[[],{}]",
+        "{\"\\u0061\":1}",
     ];
     let forbidden = [
-        "", " ", "nul", "True", "NaN", "Infinity", "-", "+1", "01", "-01", "1.", ".5", "1e", "1e+", "0x1", "1_000", "'a'", "\"",
-        "\"\\x\"", "\"\\u12g4\"", "\"a\nb\"", "\"a\tb\"", "[", "]", "[1,]", "[,1]", "[1 2]", "{", "{a:1}", "{\"a\"}", "{\"a\":}",
-        "{\"a\":1,}", "{,}", "1 2", "{}x", "// c\n1", "/* c */ 1", "[1}", "\u{a0}1", "\u{feff}1", "nullx", "\"\u{0}\"",
+        "",
+        " ",
+        "nul",
+        "True",
+        "NaN",
+        "Infinity",
+        "-",
+        "+1",
+        "01",
+        "-01",
+        "1.",
+        ".5",
+        "1e",
+        "1e+",
+        "0x1",
+        "1_000",
+        "'a'",
+        "\"",
+        "\"\\x\"",
+        "\"\\u12g4\"",
+        "\"a\nb\"",
+        "\"a\tb\"",
+        "[",
+        "]",
+        "[1,]",
+        "[,1]",
+        "[1 2]",
+        "{",
+        "{a:1}",
+        "{\"a\"}",
+        "{\"a\":}",
+        "{\"a\":1,}",
+        "{,}",
+        "1 2",
+        "{}x",
+        "// c\n1",
+        "/* c */ 1",
+        "[1}",
+        "\u{a0}1",
+        "\u{feff}1",
+        "nullx",
+        "\"\u{0}\"",
     ];
     let upstream = Upstream::start();
     let mut documents = Vec::new();
@@ -151,7 +221,8 @@ async fn a_large_document_is_projected_and_its_size_bounded() {
     let text = format!("{{\"items\": [{}], \"last\": 7}}", items.trim_end_matches(','));
     assert!(text.len() > 2_500_000);
     let upstream = Upstream::with(&[("/a", Script::text("application/json", &text))]);
-    let more = "cache: off\nproject: { last: $.last, first: \"$.items[0].id\", count: { path: \"$.items[*]\", take: count } }";
+    let more =
+        "cache: off\nproject: { last: $.last, first: \"$.items[0].id\", count: { path: \"$.items[*]\", take: count } }";
     let gateway = Gateway::of(&[
         source("a", &upstream.url("/a"), more),
         source("small", &upstream.url("/a"), "cache: off\nmax_response_bytes: 2MiB"),

@@ -269,7 +269,9 @@ async fn a_secret_file_is_watched() {
 #[tokio::test]
 async fn a_vanished_folder_is_refused_and_its_return_is_seen() {
     let upstream = upstream();
-    for set in ["reload: { poll: 100ms, debounce: 20ms }", "reload: { poll: 100ms, debounce: 20ms }\nsources: sources.d"] {
+    for set in
+        ["reload: { poll: 100ms, debounce: 20ms }", "reload: { poll: 100ms, debounce: 20ms }\nsources: sources.d"]
+    {
         let gateway = Setup::new().server(set).sources(&[one("a", &upstream, "")]).start();
         let folder = gateway.path().join("sources.d");
         std::fs::rename(&folder, gateway.path().join("away")).unwrap();
@@ -287,7 +289,8 @@ async fn a_vanished_folder_is_refused_and_its_return_is_seen() {
 #[tokio::test]
 async fn a_torn_write_is_never_half_applied() {
     let upstream = upstream();
-    let gateway = Setup::new().server("reload: { poll: 50ms, debounce: 10ms }").sources(&[one("a", &upstream, "")]).start();
+    let gateway =
+        Setup::new().server("reload: { poll: 50ms, debounce: 10ms }").sources(&[one("a", &upstream, "")]).start();
     let whole = format!("{}---\n{}", one("a", &upstream, ""), one("b", &upstream, "timeout: 2s"));
     for end in (0..whole.len()).step_by(7) {
         gateway.save(MAIN, &whole[..end]);
@@ -307,7 +310,10 @@ async fn quarantine_keeps_the_last_good_version_and_applies_the_rest() {
     let setup = Setup::new().server(set).file("sources.d/one.yaml", &one("a", &upstream, "project: { x: $.v }"));
     let gateway = setup.file("sources.d/two.yaml", &one("b", &upstream, "")).start();
     gateway.save("sources.d/one.yaml", &one("a", &upstream, "project: { x: $.w }\nnonsense: 1"));
-    gateway.save("sources.d/two.yaml", &format!("{}---\n{}", one("b", &upstream, "project: { y: $.w }"), one("c", &upstream, "")));
+    gateway.save(
+        "sources.d/two.yaml",
+        &format!("{}---\n{}", one("b", &upstream, "project: { y: $.w }"), one("c", &upstream, "")),
+    );
     assert_eq!(gateway.reload().await.expect(200).json()["result"], "quarantined");
     let reply = gateway.get("/aggregate").await.expect(200);
     assert_eq!((&reply.part("a")["data"], &reply.part("b")["data"]), (&json!({"x": 1}), &json!({"y": 2})));

@@ -28,11 +28,32 @@ async fn a_parameter_stays_in_its_place_in_path_query_header_and_body() {
                 method: POST\nbody: { name: \"{p}\", text: \"is {p}!\" }";
     let gateway = Gateway::of(&[
         source("a", &upstream.url("/base/{p}/end"), more),
-        source("h", &upstream.url("/h"), "headers: { X-P: \"{p}\" }\nparams: { p: { required: true } }\naggregate: false\ncache: off"),
+        source(
+            "h",
+            &upstream.url("/h"),
+            "headers: { X-P: \"{p}\" }\nparams: { p: { required: true } }\naggregate: false\ncache: off",
+        ),
     ]);
     let values = [
-        "plain", "a/b", "../../admin", "..%2f..", "a?x=1", "a#f", "a&b=c", "a=b", "@evil.example", "//evil.example/x", "a b+c",
-        "\\..\\", "é✓", "%2e%2e", "\"}, \"admin\": true, \"x\": {\"", "{other}", "a;b", "$(id)", "\u{0}",
+        "plain",
+        "a/b",
+        "../../admin",
+        "..%2f..",
+        "a?x=1",
+        "a#f",
+        "a&b=c",
+        "a=b",
+        "@evil.example",
+        "//evil.example/x",
+        "a b+c",
+        "\\..\\",
+        "é✓",
+        "%2e%2e",
+        "\"}, \"admin\": true, \"x\": {\"",
+        "{other}",
+        "a;b",
+        "$(id)",
+        "\u{0}",
     ];
     for value in values {
         let before = upstream.total();
@@ -74,9 +95,24 @@ fn encode_path(value: &str) -> String {
 async fn metadata_addresses_are_refused_in_every_spelling_and_after_redirects() {
     let upstream = Upstream::start();
     let addresses = [
-        "169.254.169.254", "2852039166", "0xA9FEA9FE", "0251.0376.0251.0376", "169.254.43518", "0xa9.254.0251.254",
-        "[::ffff:169.254.169.254]", "[::ffff:a9fe:a9fe]", "[64:ff9b::a9fe:a9fe]", "[fd00:ec2::254]", "[fe80::1]", "169.254.0.1",
-        "100.100.100.200", "0.0.0.0", "[::]", "255.255.255.255", "169.254.169.254.", "[2002:a9fe:a9fe::1]",
+        "169.254.169.254",
+        "2852039166",
+        "0xA9FEA9FE",
+        "0251.0376.0251.0376",
+        "169.254.43518",
+        "0xa9.254.0251.254",
+        "[::ffff:169.254.169.254]",
+        "[::ffff:a9fe:a9fe]",
+        "[64:ff9b::a9fe:a9fe]",
+        "[fd00:ec2::254]",
+        "[fe80::1]",
+        "169.254.0.1",
+        "100.100.100.200",
+        "0.0.0.0",
+        "[::]",
+        "255.255.255.255",
+        "169.254.169.254.",
+        "[2002:a9fe:a9fe::1]",
     ];
     let mut documents = Vec::new();
     for (place, address) in addresses.iter().enumerate() {
@@ -125,17 +161,23 @@ async fn callers_with_other_credentials_never_share_an_answer() {
         assert_eq!(reply.expect(200).json()["cached"], false);
     }
     assert_eq!(upstream.calls("/a"), 3, "in the air they are apart as in the cache");
-    let mut sent: Vec<_> = upstream.seen("/a").iter().map(|seen| seen.header("authorization").map(str::to_owned)).collect();
+    let mut sent: Vec<_> =
+        upstream.seen("/a").iter().map(|seen| seen.header("authorization").map(str::to_owned)).collect();
     sent.sort();
     assert_eq!(sent, [None, Some("Bearer one".to_owned()), Some("Bearer two".to_owned())]);
 }
 
 #[tokio::test]
 async fn only_the_headers_that_are_meant_go_upstream_and_none_come_back() {
-    let script = Script::json(&json!(1)).header("set-cookie", "s=1").header("x-internal", "yes").header("server", "secret/1");
+    let script =
+        Script::json(&json!(1)).header("set-cookie", "s=1").header("x-internal", "yes").header("server", "secret/1");
     let upstream = Upstream::with(&[("/a", script)]);
     let gateway = Gateway::of(&[source("a", &upstream.url("/a"), "forward_headers: [X-Tenant]")]);
-    let ask = gateway.ask(Method::GET, "/aggregate").header("x-tenant", "t").header("cookie", "c=1").header("x-forwarded-for", "1.2.3.4");
+    let ask = gateway
+        .ask(Method::GET, "/aggregate")
+        .header("x-tenant", "t")
+        .header("cookie", "c=1")
+        .header("x-forwarded-for", "1.2.3.4");
     let reply = ask.header("authorization", "Bearer x").header("te", "trailers").send().await.expect(200);
     for name in ["set-cookie", "x-internal", "server"] {
         assert_eq!(reply.header(name), "", "{name}");
@@ -167,17 +209,29 @@ async fn secrets_are_in_no_answer_no_log_no_metric_and_no_record() {
         texts.push(gateway.get(path).await.text());
     }
     assert_eq!(upstream.last("/a").header("authorization"), Some("Bearer s3cret-bearer"));
-    gateway.save("sources.d/bad.yaml", "source: a\nurl: \"http://h/${T2}\"\ntimeout: \"${T1}\"\nauth: { bearer: \"${T3}\", nonsense: 1 }\n");
+    gateway.save(
+        "sources.d/bad.yaml",
+        "source: a\nurl: \"http://h/${T2}\"\ntimeout: \"${T1}\"\nauth: { bearer: \"${T3}\", nonsense: 1 }\n",
+    );
     let reload = gateway.ask(Method::POST, "/admin/reload").header("authorization", "Bearer s3cret-admin").send().await;
     texts.push(reload.expect(422).text());
-    gateway.ask(Method::POST, "/cache/invalidate").header("authorization", "Bearer s3cret-wrong").send().await.expect(401);
+    gateway
+        .ask(Method::POST, "/cache/invalidate")
+        .header("authorization", "Bearer s3cret-wrong")
+        .send()
+        .await
+        .expect(401);
     eventually(SOON, "recorded", async || gateway.get("/history").await.text().contains("/aggregate/c")).await;
     texts.push(gateway.get("/history").await.text());
     gateway.stop().await;
     texts.push(gateway.log());
     for text in texts {
         let at = text.find("s3cret");
-        assert!(at.is_none(), "a secret shows: …{}…", &text[at.unwrap().saturating_sub(200)..text.len().min(at.unwrap() + 40)]);
+        assert!(
+            at.is_none(),
+            "a secret shows: …{}…",
+            &text[at.unwrap().saturating_sub(200)..text.len().min(at.unwrap() + 40)]
+        );
     }
 }
 
@@ -221,7 +275,9 @@ async fn heads_that_are_too_large_or_no_http_are_refused_and_the_rest_is_served(
     let large = format!("GET /livez HTTP/1.1\r\nhost: x\r\nx-long: {}\r\n\r\n", "y".repeat(200_000));
     let many = format!("GET /livez HTTP/1.1\r\nhost: x\r\n{}\r\n", "x-many: y\r\n".repeat(2000));
     let long = format!("GET /{} HTTP/1.1\r\nhost: x\r\n\r\n", "z".repeat(200_000));
-    for bytes in [large.as_bytes(), many.as_bytes(), long.as_bytes(), b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc", b"hello\r\n\r\n"] {
+    for bytes in
+        [large.as_bytes(), many.as_bytes(), long.as_bytes(), b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc", b"hello\r\n\r\n"]
+    {
         let answer = answer_to(&gateway, bytes).await;
         assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{answer}");
     }

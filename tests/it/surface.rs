@@ -65,7 +65,14 @@ async fn the_envelope_has_exactly_the_members_of_the_contract_in_their_order() {
     let upstream = Upstream::start();
     let (_gateway, reply) = mixed(&upstream).await;
     let whole = [
-        "results", "sources_succeeded", "sources_failed", "sources_skipped", "mode", "degraded", "cached", "cache_age_seconds",
+        "results",
+        "sources_succeeded",
+        "sources_failed",
+        "sources_skipped",
+        "mode",
+        "degraded",
+        "cached",
+        "cache_age_seconds",
     ];
     assert_eq!(members(&reply.text()), whole);
     let parts = results(&reply);
@@ -97,7 +104,8 @@ async fn a_single_source_answers_its_object_and_cached_false() {
 
 #[tokio::test]
 async fn numbers_strings_and_key_order_leave_as_they_came() {
-    let text = r#"{"z":12345678901234567890,"a":1.10,"m":-0.0,"e":1E+2,"u":"\u00e9\/\ud83d\ude00","deep":{"y":[1.0,{}]}}"#;
+    let text =
+        r#"{"z":12345678901234567890,"a":1.10,"m":-0.0,"e":1E+2,"u":"\u00e9\/\ud83d\ude00","deep":{"y":[1.0,{}]}}"#;
     let upstream = Upstream::with(&[("/a", Script::text("application/json", text))]);
     let gateway = Gateway::of(&[
         source("a", &upstream.url("/a"), ""),
@@ -119,7 +127,8 @@ async fn headers_tell_how_the_answer_came_about() {
     assert_eq!(first.header("cache-status"), "aggd; fwd=uri-miss; stored");
     assert_eq!(first.header("age"), "");
     assert!(first.header("etag").starts_with("W/\""), "{}", first.header("etag"));
-    let timing: Vec<_> = first.header("server-timing").split(", ").map(|one| one.split(";dur=").next().unwrap()).collect();
+    let timing: Vec<_> =
+        first.header("server-timing").split(", ").map(|one| one.split(";dur=").next().unwrap()).collect();
     assert_eq!(timing, ["a", "b", "c"]);
     assert_eq!(upstream.last("/a").header("x-request-id"), Some("my-id_1"), "sent upstream");
     let second = gateway.get("/aggregate").await.expect(200);
@@ -203,7 +212,9 @@ async fn refusals_are_problems_that_say_what_to_do() {
     let problem = gateway.get("/aggregate/wether").await.problem(404, "unknown-source");
     assert_eq!(problem["did_you_mean"], "weather");
     assert!(problem["detail"].as_str().unwrap().contains("did you mean `weather`"), "{problem}");
-    for (query, word) in [("n=0", "at least"), ("n=10", ""), ("n=x", "integer"), ("n=1.5", "integer"), ("n=", "integer")] {
+    for (query, word) in
+        [("n=0", "at least"), ("n=10", ""), ("n=x", "integer"), ("n=1.5", "integer"), ("n=", "integer")]
+    {
         let problem = gateway.get(&format!("/aggregate?{query}")).await.problem(400, "bad-parameter");
         assert_eq!(problem["parameter"], "n");
         assert!(problem["detail"].as_str().unwrap().contains(word), "{query}: {problem}");
@@ -275,7 +286,9 @@ async fn bodies_over_a_kibibyte_are_compressed_as_the_client_likes() {
     assert_eq!(plain.header("content-encoding"), "");
     let plain = gateway.get("/aggregate").await.expect(200);
     let mut seen = 0;
-    for (accept, expected) in [("gzip", "gzip"), ("br", "br"), ("zstd", "zstd"), ("gzip, br, zstd", "zstd"), ("identity", "")] {
+    for (accept, expected) in
+        [("gzip", "gzip"), ("br", "br"), ("zstd", "zstd"), ("gzip, br, zstd", "zstd"), ("identity", "")]
+    {
         let reply = gateway.ask(Method::GET, "/aggregate").header("accept-encoding", accept).send().await.expect(200);
         assert_eq!(reply.header("content-encoding"), expected, "{accept}");
         assert!(reply.header("vary").to_lowercase().contains("accept-encoding") || expected.is_empty(), "{accept}");
@@ -312,8 +325,16 @@ async fn routes_merge_project_and_fill_parameters() {
         ("/news", Script::json(&json!([{"title": "one", "id": 1}, {"title": "two", "id": 2}]))),
     ]);
     let gateway = Gateway::of(&[
-        source("geo", &upstream.url("/geo/{name}"), "params: { name: { required: true } }\nproject: { lat: \"$.results[0].lat\" }"),
-        source("news", &upstream.url("/news"), "query: { q: \"{q}\", lang: \"{lang}\" }\nparams: { q: {}, lang: { default: en } }\naggregate: false"),
+        source(
+            "geo",
+            &upstream.url("/geo/{name}"),
+            "params: { name: { required: true } }\nproject: { lat: \"$.results[0].lat\" }",
+        ),
+        source(
+            "news",
+            &upstream.url("/news"),
+            "query: { q: \"{q}\", lang: \"{lang}\" }\nparams: { q: {}, lang: { default: en } }\naggregate: false",
+        ),
         "route: /cities/{city}\nrespond: merge\nheaders: { X-Team: maps }\n\
          sources:\n  place: { source: geo, params: { name: \"{path.city}\" }, required: true }\n  \
          news: { params: { q: \"{path.city}\", lang: \"{query.lang}\" } }\n\

@@ -22,7 +22,6 @@ use crate::cli::demo::tour::Tour;
 use crate::cli::demo::upstreams::Upstreams;
 use crate::cli::load;
 use crate::cli::serve;
-use crate::config;
 use crate::config::Environment;
 
 /// Where the gateway listens unless `--listen` says otherwise or somebody else does already.
@@ -88,12 +87,7 @@ fn loading(folder: &Folder, upstreams: &Upstreams) -> Result<Loading, Exit> {
         ("CIRCUIT_RECOVERY_TIMEOUT", RECOVERY_SECONDS),
         ("DATABASE_URL", database.as_str()),
     ]);
-    let found = config::locate(Some(folder.path()), folder.path());
-    let read = found.map_err(crate::diag::Report::of).and_then(|location| {
-        let files = config::read(&location, &environment)?;
-        Ok((location, files))
-    });
-    match read {
+    match load::read(Some(folder.path()), &environment) {
         Ok((location, files)) => load::from_files(location, files, environment),
         Err(report) => {
             console::aside(&report.render_text(console::colour_err()));

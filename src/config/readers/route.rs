@@ -33,18 +33,16 @@ use crate::shape::Projection;
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Reads a route. `None`: its path is none.
-pub(crate) fn route(node: &Node, findings: &mut Findings) -> Option<RouteSpec> {
-    let title = format!("route {}", node.word("route").unwrap_or("?"));
-    let at = At::document(&title);
+pub(crate) fn route(node: &Node, at: &At<'_>, findings: &mut Findings) -> Option<RouteSpec> {
     let scalar = node.get("route").and_then(Node::scalar);
     let path = scalar.map(route_path::parse);
     let names = match &path {
         Some(Ok(names)) => Some(names.as_slice()),
         Some(Err(_)) | None => None,
     };
-    let parts = parts(node, names, &at, findings);
+    let parts = parts(node, names, at, findings);
     let respond = if node.word("respond") == Some("merge") { Respond::Merge } else { Respond::Envelope };
-    envelope_projection(node, respond, &at, findings);
+    envelope_projection(node, respond, at, findings);
     let min_sources = node.count("min_sources").unwrap_or(0);
     if usize::try_from(min_sources).is_ok_and(|wanted| wanted > parts.len()) && !parts.is_empty() {
         let count = parts.len();
@@ -77,7 +75,7 @@ pub(crate) fn route(node: &Node, findings: &mut Findings) -> Option<RouteSpec> {
         timeout: node.duration("timeout").unwrap_or(TIMEOUT),
         min_sources,
         cache_key: node.word("cache_key").map_or_else(|| text.clone(), str::to_owned),
-        headers: headers(node, &at, findings),
+        headers: headers(node, at, findings),
         path: text,
     })
 }

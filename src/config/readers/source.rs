@@ -46,23 +46,22 @@ pub(crate) fn source(
     own: &Node,
     defaults: &Node,
     connect_timeout: Duration,
+    at: &At<'_>,
     findings: &mut Findings,
 ) -> Option<SourceSpec> {
-    let title = format!("source {}", own.word("source").unwrap_or("?"));
-    let at = At::document(&title);
     let name = own.word("source").and_then(Name::parse);
-    let params = params::params(own, &at, findings);
-    let upstream = upstream(own, &params, &at, findings);
-    let shape = shape(own, &at, findings);
-    let classify = classify(own, &at, findings);
+    let params = params::params(own, at, findings);
+    let upstream = upstream(own, &params, at, findings);
+    let shape = shape(own, at, findings);
+    let classify = classify(own, at, findings);
     let merged = defaults.merged(own, &POLICIES);
-    let policies = policies::policies(&merged, connect_timeout, &at, findings);
+    let policies = policies::policies(&merged, connect_timeout, at, findings);
     Some(SourceSpec {
         description: own.word("description").map(str::to_owned),
         shape,
         classify,
         policies,
-        aggregate: aggregate(own, &params, &at, findings),
+        aggregate: aggregate(own, &params, at, findings),
         params,
         revision: render::revision(own),
         name: name?,

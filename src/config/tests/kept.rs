@@ -90,3 +90,14 @@ fn a_document_taken_away_is_gone() {
     assert!(loaded.usable && !loaded.report.has_errors());
     assert_eq!(sources(&loaded), ["b=5s"]);
 }
+
+#[test]
+fn an_unreadable_server_file_is_broken_and_an_absent_one_is_not() {
+    let (dir, _) = files(&[("sources.d/s.yaml", "source: a\nstatic: 1\n")]);
+    std::fs::write(dir.path().join("aggd.yaml"), b"\xff\xfe").unwrap();
+    let now = crate::config::tests::files_in(dir.path());
+    assert!(!load_quarantined(&now, &environment(), None).usable);
+    let torn: &[(&str, &str)] = &[("sources.d/s.yaml", "source: a\nstatic: 1\n"), ("sources.d/t.yaml", "[")];
+    let loaded = kept(torn, Some(&[("aggd.yaml", "defaults: { timeout: 3s }\n")]));
+    assert_eq!((loaded.usable, sources(&loaded)), (true, vec!["a=5s".to_owned()]), "aggd.yaml was taken away");
+}

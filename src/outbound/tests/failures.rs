@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::base::ByteSize;
-use crate::outbound::CallError;
 use crate::outbound::ReadLimits;
+use crate::outbound::error::CallError;
 use crate::outbound::tests::LIMITS;
 use crate::outbound::tests::client;
 use crate::outbound::tests::client_spec;

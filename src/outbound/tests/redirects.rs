@@ -4,7 +4,7 @@ use http::HeaderValue;
 use http::header::AUTHORIZATION;
 
 use crate::config::spec::Network;
-use crate::outbound::CallError;
+use crate::outbound::error::CallError;
 use crate::outbound::tests::LIMITS;
 use crate::outbound::tests::client;
 use crate::outbound::tests::client_spec;

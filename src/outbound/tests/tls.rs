@@ -12,7 +12,7 @@ use rustls::pki_types::pem::PemObject;
 
 use crate::config::spec::ClientSpec;
 use crate::config::spec::Pem;
-use crate::outbound::CallError;
+use crate::outbound::error::CallError;
 use crate::outbound::tests::LIMITS;
 use crate::outbound::tests::client;
 use crate::outbound::tests::client_spec;

@@ -47,5 +47,7 @@ pub(crate) use tell::DenyReason;
 pub(crate) use tell::Ended;
 pub(crate) use tell::Pass;
 pub(crate) use tell::Reason;
+#[cfg(test)]
+pub(crate) use tell::TransitionCount;
 pub(crate) use tell::View;
 pub(crate) use tell::retry_after_s;

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use crate::base::Moment;
-use crate::policy::breaker::retry_after_s;
 use crate::policy::breaker::BREAKER_DEFAULTS;
 use crate::policy::breaker::Breaker;
 use crate::policy::breaker::BreakerSettings;
@@ -19,6 +18,7 @@ use crate::policy::breaker::Reason;
 use crate::policy::breaker::Throttled;
 use crate::policy::breaker::WindowSettings;
 use crate::policy::breaker::WindowShape;
+use crate::policy::breaker::retry_after_s;
 use crate::policy::outcome::Evidence;
 
 const BUDGET: Duration = Duration::from_secs(2);

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::base::Moment;
-use crate::policy::breaker::retry_after_s;
 use crate::policy::breaker::BREAKER_DEFAULTS;
 use crate::policy::breaker::Breaker;
 use crate::policy::breaker::BreakerSettings;
@@ -13,6 +12,7 @@ use crate::policy::breaker::Ended;
 use crate::policy::breaker::Pass;
 use crate::policy::breaker::WindowSettings;
 use crate::policy::breaker::WindowShape;
+use crate::policy::breaker::retry_after_s;
 use crate::policy::outcome::Evidence;
 use crate::policy::vectors::Case;
 use crate::policy::vectors::Config;

@@ -17,7 +17,6 @@ use http::Method;
 
 use crate::docs::alike::assert_alike;
 use crate::docs::alike::assert_reply_alike;
-use crate::harness::Ask;
 use crate::harness::Gateway;
 use crate::harness::Script;
 use crate::harness::Setup;
@@ -56,8 +55,7 @@ pub(super) fn groups(page: &str, text: &str) -> Vec<Group> {
             step(Step::File { path: path.to_owned(), text: text() })
         } else if let Some(path) = attribute("upstream") {
             let kind = attribute("type").unwrap_or("application/json");
-            let status = attribute("status").map_or(200, |status| status.parse().unwrap());
-            step(Step::Upstream { path: path.to_owned(), script: Script::text(kind, &text()).with_status(status) })
+            step(Step::Upstream { path: path.to_owned(), script: script(attribute("status"), kind, &text()) })
         } else if let Some(path) = attribute("sent") {
             step(Step::Sent { path: path.to_owned(), text: text() })
         } else {
@@ -70,6 +68,16 @@ pub(super) fn groups(page: &str, text: &str) -> Vec<Group> {
         }
     }
     groups
+}
+
+fn script(status: Option<&str>, kind: &str, body: &str) -> Script {
+    match status {
+        None => Script::text(kind, body),
+        Some(status) => {
+            let head = format!("content-type: {kind}\r\ncontent-length: {}\r\nconnection: close", body.len());
+            Script::raw(format!("HTTP/1.1 {status} Shown\r\n{head}\r\n\r\n{body}"))
+        }
+    }
 }
 
 fn commands(body: &[&str], exit: i32) -> Vec<Step> {
@@ -113,13 +121,9 @@ impl Group {
     pub(super) async fn play(&self) -> usize {
         let folder = tempfile::tempdir().unwrap();
         let upstream = Upstream::start();
-        let mut gateway = None;
+        let mut gateway: Option<Gateway> = None;
         let mut ran = 0;
-        let begun = self.steps.iter().position(|step| matches!(step, Step::Command { .. })).unwrap_or(self.steps.len());
-        for (at, step) in self.steps.iter().enumerate() {
-            if at == begun && self.needs_gateway() {
-                gateway = Some(self.start(&upstream));
-            }
+        for step in &self.steps {
             match step {
                 Step::File { path, text } => {
                     write(folder.path(), path, text);
@@ -131,21 +135,17 @@ impl Group {
                 Step::Upstream { path, script } => upstream.on(path, script.clone()),
                 Step::Sent { path, text } => self.sent(&upstream, path, text),
                 Step::Command { command, shown, exit } => {
+                    if ran == 0 && self.needs_gateway() {
+                        gateway = Some(self.start(&upstream));
+                    }
                     ran += 1;
                     let place = format!("{}, `{command}`", self.place);
-                    let printed = match (words(command).split_first(), &gateway) {
-                        (Some((first, rest)), Some(gateway)) if first == "curl" => curl(rest, gateway, &place).await,
-                        (Some((first, rest)), gateway) if first == "aggd" => {
-                            let folder = gateway.as_ref().filter(|_| rest[0] != "check" && rest[0] != "routes");
-                            let folder = folder.map_or(folder.path(), Gateway::path);
-                            run(folder, rest, *exit, &place)
-                        }
-                        _ => panic!("{place}: neither `aggd` nor `curl`"),
-                    };
-                    if !shown.trim().is_empty() {
-                        let printed = printed.replace(&upstream.url(""), UPSTREAM);
-                        let with_head = shown.starts_with("HTTP/");
-                        if with_head { assert_reply_alike } else { assert_alike }(shown, &printed, &place);
+                    let printed = perform(&words(command), folder.path(), gateway.as_ref(), *exit, &place).await;
+                    let printed = printed.replace(&upstream.url(""), UPSTREAM);
+                    match shown.trim() {
+                        "" => {}
+                        with_head if with_head.starts_with("HTTP/") => assert_reply_alike(shown, &printed, &place),
+                        _ => assert_alike(shown, &printed, &place),
                     }
                 }
             }
@@ -173,7 +173,7 @@ impl Group {
             let (name, value) = header.split_once(": ").unwrap_or_else(|| panic!("{}: {header}", self.place));
             assert_eq!(seen.header(&name.to_lowercase()), Some(value), "{}: `{name}` of what was sent", self.place);
         }
-        assert_alike(body, &seen.text(), &format!("{}, sent to {path}", self.place));
+        assert_alike(body, &String::from_utf8_lossy(&seen.body), &format!("{}, sent to {path}", self.place));
     }
 }
 
@@ -185,6 +185,19 @@ fn write(folder: &Path, path: &str, text: &str) {
 
 fn real(text: &str, upstream: &Upstream) -> String {
     text.replace(UPSTREAM, upstream.url("").trim_end_matches('/'))
+}
+
+/// What a command prints. What only reads files reads them as they stand in the page.
+async fn perform(words: &[String], folder: &Path, gateway: Option<&Gateway>, exit: i32, place: &str) -> String {
+    match (words, gateway) {
+        ([first, rest @ ..], Some(gateway)) if first == "curl" => curl(rest, gateway, place).await,
+        ([first, rest @ ..], _) if first == "aggd" => {
+            let as_written = rest.first().is_some_and(|word| word == "check" || word == "routes");
+            let real = gateway.filter(|_| !as_written).map(Gateway::path);
+            run(real.unwrap_or(folder), rest, exit, place)
+        }
+        _ => panic!("{place}: neither `aggd` nor `curl`"),
+    }
 }
 
 /// What `aggd` prints: its explanations first, as a terminal shows them.
@@ -231,7 +244,7 @@ async fn curl(arguments: &[String], gateway: &Gateway, place: &str) -> String {
     }
     let url = url.unwrap_or_else(|| panic!("{place}: no URL"));
     let method = method.unwrap_or(if body.is_some() { Method::POST } else { Method::GET });
-    let mut ask: Ask = match (url.strip_prefix("localhost:8080"), url.strip_prefix("localhost:9090")) {
+    let mut ask = match (url.strip_prefix("localhost:8080"), url.strip_prefix("localhost:9090")) {
         (Some(path), _) => gateway.ask(method, path),
         (None, Some(path)) => gateway.ask_admin(method, path),
         (None, None) => panic!("{place}: `{url}` is not the gateway"),

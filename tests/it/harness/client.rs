@@ -62,7 +62,13 @@ impl Ask {
             let response = self.client.request(self.request).await.map_err(|error| format!("{error:?}"))?;
             let (head, body) = response.into_parts();
             let body = body.collect().await.map_err(|error| format!("{error:?}"))?.to_bytes();
-            Ok(Reply { status: head.status.as_u16(), headers: head.headers, body, took: begun.elapsed(), version: head.version })
+            Ok(Reply {
+                status: head.status.as_u16(),
+                headers: head.headers,
+                body,
+                took: begun.elapsed(),
+                version: head.version,
+            })
         };
         tokio::time::timeout(LIMIT, work).await.map_err(|_| format!("no answer within {LIMIT:?}"))?
     }
@@ -88,7 +94,8 @@ impl Reply {
 
     #[track_caller]
     pub(crate) fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{} is not JSON: {error}: {}", self.status, self.text()))
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|error| panic!("{} is not JSON: {error}: {}", self.status, self.text()))
     }
 
     pub(crate) fn text(&self) -> String {

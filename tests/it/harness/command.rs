@@ -37,7 +37,9 @@ impl Output {
 /// The binary, with nothing of this process's environment that would change what it says.
 pub(super) fn binary() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_aggd"));
-    for name in ["NO_COLOR", "RUST_LOG", "DATABASE_URL", "http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"] {
+    for name in
+        ["NO_COLOR", "RUST_LOG", "DATABASE_URL", "http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"]
+    {
         command.env_remove(name);
     }
     command.env("RUST_BACKTRACE", "1");
