@@ -27,7 +27,6 @@ use crate::inbound::Server;
 use crate::live::Live;
 use crate::live::Status;
 use crate::outbound::ClientError;
-use crate::outbound::Clients;
 use crate::record::AuditQueue;
 use crate::record::AuditWriter;
 use crate::record::Logs;
@@ -91,6 +90,7 @@ impl App {
         let started = loaded.spec.server.clone();
         let metrics = Arc::new(Metrics::new());
         let status = Arc::new(Status::new(reload::first_status(&loaded.report, &clock, quarantined)));
+        let watched = loaded.watched.clone();
         let (snapshot, clients) = reload::first(loaded, &clock, &metrics)?;
         let store = open(&started.database)?.map(Arc::new);
         let shared = Arc::new(Shared {
@@ -102,9 +102,18 @@ impl App {
         });
         let (reload, reload_calls) = mpsc::channel(1);
         let server = server(&shared, store.clone(), Arc::clone(&status), reload, &started);
-        let seen = Some(files.fingerprint());
-        let good = (!quarantined).then_some(files);
-        let reloader = reloader(&shared, status, logs, clients, started, (location, environment, good, seen));
+        let reloader = Reloader {
+            location,
+            environment,
+            shared: Arc::clone(&shared),
+            status,
+            logs,
+            clients,
+            started,
+            seen: Some(files.fingerprint()),
+            watched,
+            good: (!quarantined).then_some(files),
+        };
         Ok(Self { shared, server, store, reloader, reload_calls })
     }
 
@@ -210,17 +219,6 @@ fn server(
         connections: Arc::new(AtomicUsize::new(0)),
         stopping: AtomicBool::new(false),
     })
-}
-
-fn reloader(
-    shared: &Arc<Shared>,
-    status: Arc<Status>,
-    logs: Logs,
-    clients: Arc<Clients>,
-    started: ServerSpec,
-    (location, environment, good, seen): (Location, Environment, Option<Files>, Option<[u8; 32]>),
-) -> Reloader {
-    Reloader { location, environment, shared: Arc::clone(shared), status, logs, clients, started, good, seen }
 }
 
 fn writer(

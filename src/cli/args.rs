@@ -79,6 +79,17 @@ pub(crate) struct Schema {
     /// Write `aggd.schema.json` and `sources.schema.json` into this folder
     #[arg(long, value_name = "DIR")]
     pub(crate) write: Option<PathBuf>,
+    /// What is printed
+    #[arg(long, value_enum, default_value_t = SchemaForm::Json, conflicts_with = "write")]
+    pub(crate) format: SchemaForm,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SchemaForm {
+    /// Both JSON Schemas, by file name
+    Json,
+    /// Tables of every key, as docs/configuration.md has them
+    Markdown,
 }
 
 #[derive(Debug, clap::Args)]

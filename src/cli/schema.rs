@@ -6,11 +6,16 @@ use serde_json::Value;
 
 use crate::cli::Exit;
 use crate::cli::args::Schema;
+use crate::cli::args::SchemaForm;
 use crate::cli::console;
 use crate::config::schema;
 
 /// Prints the schemas, or writes them into a folder.
 pub(crate) fn run(ask: &Schema) -> Exit {
+    if ask.format == SchemaForm::Markdown {
+        console::result(&schema::markdown());
+        return Exit::Fine;
+    }
     let files = [("aggd.schema.json", schema::aggd()), ("sources.schema.json", schema::sources())];
     let Some(folder) = &ask.write else {
         let all: serde_json::Map<String, Value> =

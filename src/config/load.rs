@@ -1,6 +1,7 @@
 //! Documents → settings: the whole of it, never stopping at the first mistake.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -49,6 +50,17 @@ pub(crate) struct DocumentId {
     pub(crate) kind: DocumentKind,
     /// The name of a source; method and path of a route; empty for `aggd.yaml`.
     pub(crate) name: String,
+}
+
+impl fmt::Display for DocumentId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { file, kind, name } = self;
+        match kind {
+            DocumentKind::Source => write!(f, "source `{name}` in {file}"),
+            DocumentKind::Route => write!(f, "route `{name}` in {file}"),
+            DocumentKind::Server | DocumentKind::Unknown => write!(f, "{file}"),
+        }
+    }
 }
 
 /// Loads a configuration; all its mistakes are in the report.

@@ -30,11 +30,9 @@ mod template;
 mod values;
 mod vocabulary;
 
-pub(crate) use documents::DocumentKind;
 pub(crate) use environment::Environment;
 pub(crate) use files::Files;
 pub(crate) use files::read;
-pub(crate) use load::DocumentId;
 pub(crate) use load::Loaded;
 pub(crate) use load::load;
 pub(crate) use locate::Location;

@@ -1,5 +1,7 @@
 //! One load, from files to a snapshot in force.
 
+use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::base::Clock;
@@ -38,6 +40,8 @@ pub(crate) struct Reloader {
     pub(crate) started: ServerSpec,
     /// The last files that were applied whole, for `on_invalid: quarantine`.
     pub(crate) good: Option<Files>,
+    /// Every path whose change changes the configuration.
+    pub(crate) watched: Vec<PathBuf>,
     /// What was last looked at, applied or not: the same again is not reported again.
     pub(crate) seen: Option<[u8; 32]>,
 }
@@ -80,12 +84,10 @@ impl Reloader {
 
     /// The folders in which a change may concern us: those of the configuration, their parents, and those of files
     /// that it reads.
-    pub(crate) fn folders(&self) -> Vec<std::path::PathBuf> {
+    pub(crate) fn folders(&self) -> Vec<PathBuf> {
         let mut folders = vec![self.location.sources.clone(), self.location.base.clone()];
-        folders.extend(self.location.sources.parent().map(std::path::Path::to_owned));
-        if let Some(good) = &self.good {
-            folders.extend(good.watched().iter().filter_map(|file| file.parent().map(std::path::Path::to_owned)));
-        }
+        folders.extend(self.location.sources.parent().map(Path::to_owned));
+        folders.extend(self.watched.iter().filter_map(|file| file.parent().map(Path::to_owned)));
         folders
     }
 
@@ -118,6 +120,7 @@ impl Reloader {
         let fingerprint = files.fingerprint();
         let again = self.seen.replace(fingerprint) == Some(fingerprint);
         let loaded = config::load(&files, &self.environment);
+        self.watched.clone_from(&loaded.watched);
         if !loaded.report.has_errors() {
             return match self.apply(loaded, "applied") {
                 Ok(status) => {
@@ -132,6 +135,7 @@ impl Reloader {
             if !partly.usable {
                 return self.refuse(&partly.report, again);
             }
+            self.watched.clone_from(&partly.watched);
             return match self.apply(partly, "quarantined") {
                 Ok(status) => status,
                 Err(report) => self.refuse(&report, again),
@@ -142,7 +146,7 @@ impl Reloader {
 
     /// Everything is built before the one swap.
     fn apply(&mut self, loaded: Loaded, result: &'static str) -> Result<LoadStatus, Report> {
-        let Loaded { spec, report, .. } = loaded;
+        let Loaded { spec, report, broken, .. } = loaded;
         let current = self.shared.live.load();
         let server = spec.server.clone();
         let is_same = spec.digest == current.plan.digest;
@@ -153,6 +157,8 @@ impl Reloader {
             findings_json: report.render_json().into(),
             changes: Vec::new(),
         };
+        let broken = broken.iter().map(|document| format!("{document} is broken: its last good version stays, if there is one"));
+        status.changes.extend(broken);
         if is_same {
             return Ok(status);
         }
@@ -162,7 +168,7 @@ impl Reloader {
                 Err(error) => return Err(unusable_client(&error.to_string())),
             }
         }
-        status.changes = changes::between(&current.plan.rendered, &spec.rendered);
+        status.changes.extend(changes::between(&current.plan.rendered, &spec.rendered));
         status.changes.extend(changes::needing_restart(&self.started, &server));
         let (clock, metrics) = (&self.shared.clock, &self.shared.metrics);
         let carry = Carry { previous: Some(&current), clients: &self.clients, metrics, clock, wall: clock.wall() };

@@ -1,6 +1,6 @@
 //! Quarantine: what stands in for a broken document.
 
-use crate::config::DocumentKind;
+use crate::config::documents::DocumentKind;
 use crate::config::Loaded;
 use crate::config::load_quarantined;
 use crate::config::tests::environment;

@@ -20,8 +20,6 @@ pub(crate) use source::SOURCE;
 /// A map with known keys.
 #[derive(Debug)]
 pub(crate) struct Block {
-    /// What it is called in the documentation.
-    pub(crate) title: &'static str,
     pub(crate) keys: &'static [Key],
     /// Keys that it shares with another block.
     pub(crate) also: Option<&'static Block>,

@@ -10,7 +10,6 @@ const DURATION_OR_ZERO: Kind = Kind::Duration { zero: true };
 
 /// What protects a source, and what keeps its answers.
 pub(crate) static POLICIES: Block = Block {
-    title: "policies",
     keys: &[
         key("timeout", DURATION, "5s", "total budget of the source within one request"),
         key("attempt_timeout", DURATION, "", "per attempt; without it, what is left of `timeout`").or_off().nullable(),
@@ -36,7 +35,6 @@ pub(crate) static POLICIES: Block = Block {
 };
 
 static BREAKER: Block = Block {
-    title: "breaker",
     keys: &[
         key("enabled", Kind::Switch, "true", "`breaker: off` is the same as `enabled: false`"),
         key(
@@ -57,7 +55,6 @@ static BREAKER: Block = Block {
 };
 
 static WINDOW: Block = Block {
-    title: "breaker.window",
     keys: &[
         key("type", Kind::OneOf(&["time", "count"]), "time", "the last so much time, or the last so many calls"),
         key("size", Kind::Scalar, "", "`30s` with `type: time`, `100` with `type: count`").required(),
@@ -72,7 +69,6 @@ static WINDOW: Block = Block {
 };
 
 static OPEN_BACKOFF: Block = Block {
-    title: "breaker.open_backoff",
     keys: &[
         key(
             "multiplier",
@@ -88,7 +84,6 @@ static OPEN_BACKOFF: Block = Block {
 };
 
 static HALF_OPEN: Block = Block {
-    title: "breaker.half_open",
     keys: &[
         key("max_probes", COUNT, "1", "probes at the same time"),
         key("success_threshold", COUNT, "1", "successful probes that close it"),
@@ -101,7 +96,6 @@ static HALF_OPEN: Block = Block {
 };
 
 static CACHE: Block = Block {
-    title: "cache of a source",
     keys: &[
         key("enabled", Kind::Switch, "true", "`cache: off` is the same as `enabled: false`"),
         key("ttl", DURATION_OR_ZERO, "60s", "younger than this is fresh; `0s`: kept for `stale_if_error` alone"),
@@ -131,7 +125,6 @@ static CACHE: Block = Block {
 };
 
 static NEGATIVE: Block = Block {
-    title: "cache.negative",
     keys: &[
         key("ttl", DURATION, "5s", "how long a refusal is kept"),
         key(
@@ -146,7 +139,6 @@ static NEGATIVE: Block = Block {
 };
 
 static COALESCE: Block = Block {
-    title: "cache.coalesce",
     keys: &[
         key("enabled", Kind::Switch, "true", "`coalesce: off` is the same as `enabled: false`"),
         key("max_age", DURATION, "", "a call older than this is not joined; without it, `timeout`").nullable(),
@@ -162,14 +154,12 @@ static COALESCE: Block = Block {
 };
 
 static CACHE_KEY: Block = Block {
-    title: "cache.key",
     keys: &[key("headers", Kind::List(&Kind::HeaderName), "[]", "client headers whose values tell entries apart")],
     also: None,
     not_yet: &["params"],
 };
 
 static FALLBACK: Block = Block {
-    title: "a step of fallback",
     keys: &[
         key("stale", Kind::Block(&STALE), "", "a cached copy past its time"),
         key("source", Kind::Name, "", "another source"),
@@ -180,7 +170,6 @@ static FALLBACK: Block = Block {
 };
 
 static STALE: Block = Block {
-    title: "fallback.stale",
     keys: &[key("max_age", DURATION, "", "at most this long past its ttl").required()],
     also: None,
     not_yet: &[],

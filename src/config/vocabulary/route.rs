@@ -6,7 +6,6 @@ use crate::config::vocabulary::key;
 
 /// A `route:` document.
 pub(crate) static ROUTE: Block = Block {
-    title: "route",
     keys: &[
         key("route", Kind::RoutePath, "", "its path; `{x}` is one segment, `{*rest}` the remainder").required(),
         key("description", Kind::Text, "", "for people"),
@@ -36,7 +35,6 @@ pub(crate) static ROUTE: Block = Block {
 };
 
 static PART: Block = Block {
-    title: "a part of a route",
     keys: &[
         key("source", Kind::Name, "(the name of the part)", "which source"),
         key(

@@ -12,7 +12,6 @@ const DURATION_OR_ZERO: Kind = Kind::Duration { zero: true };
 
 /// `aggd.yaml`.
 pub(crate) static SERVER: Block = Block {
-    title: "aggd.yaml",
     keys: &[
         key("listen", Kind::Listen, "127.0.0.1:8080", "address of the API, or `unix:/path`"),
         key("admin", Kind::Block(&ADMIN), "{}", "who may see and change the running server"),
@@ -42,7 +41,6 @@ pub(crate) static SERVER: Block = Block {
 };
 
 static ADMIN: Block = Block {
-    title: "admin",
     keys: &[
         key(
             "listen",
@@ -58,7 +56,6 @@ static ADMIN: Block = Block {
 };
 
 static LIMITS: Block = Block {
-    title: "limits",
     keys: &[
         key("concurrency", COUNT, "100", "outbound calls in flight over all sources"),
         key("max_waiting", COUNT_OR_NONE, "10000", "callers waiting for one of those"),
@@ -70,7 +67,6 @@ static LIMITS: Block = Block {
 };
 
 static DEADLINE: Block = Block {
-    title: "deadline",
     keys: &[
         key("header", Kind::HeaderName, "X-Request-Timeout", "header in which clients say how long they wait").or_off(),
         key("max", DURATION, "60s", "the most that a request may take, whatever the client says"),
@@ -82,7 +78,6 @@ static DEADLINE: Block = Block {
 };
 
 static STORE: Block = Block {
-    title: "cache of aggd.yaml",
     keys: &[
         key("max_bytes", Kind::Size, "256MiB", "bytes of all entries"),
         key("max_entries", Kind::Whole { min: 1, max: 1_000_000_000 }, "100000", "entries"),
@@ -92,7 +87,6 @@ static STORE: Block = Block {
 };
 
 static CLIENT: Block = Block {
-    title: "client",
     keys: &[
         key("user_agent", Kind::Text, "aggd/VERSION", "sent as `User-Agent`"),
         key("connect_timeout", DURATION, "2s", "DNS, TCP and TLS; a source may have its own"),
@@ -113,7 +107,6 @@ static CLIENT: Block = Block {
 };
 
 static RELOAD: Block = Block {
-    title: "reload",
     keys: &[
         key("watch", Kind::Switch, "true", "whether the operating system is asked to tell of changes"),
         key("poll", DURATION, "5s", "how often the files are read to see changes that it does not tell").or_off(),
@@ -130,7 +123,6 @@ static RELOAD: Block = Block {
 };
 
 static TELEMETRY: Block = Block {
-    title: "telemetry",
     keys: &[
         key("logs", Kind::OneOf(&["text", "json"]), "text", "format of the log"),
         key(

@@ -7,7 +7,6 @@ use crate::config::vocabulary::key;
 
 /// A `source:` document.
 pub(crate) static SOURCE: Block = Block {
-    title: "source",
     keys: &[
         key("source", Kind::Name, "", "its name").required(),
         key("description", Kind::Text, "", "for people"),
@@ -45,7 +44,6 @@ pub(crate) static SOURCE: Block = Block {
 };
 
 static PARAM: Block = Block {
-    title: "a parameter",
     keys: &[
         key("type", Kind::OneOf(&["string", "integer", "number", "boolean"]), "string", "what its values are"),
         key("required", Kind::Switch, "false", "without it the request is refused"),
@@ -60,7 +58,6 @@ static PARAM: Block = Block {
 };
 
 static AUTH: Block = Block {
-    title: "auth",
     keys: &[
         key("bearer", Kind::Text, "", "a bearer token").secret(),
         key("basic", Kind::Block(&BASIC), "", "user and password"),
@@ -72,7 +69,6 @@ static AUTH: Block = Block {
 };
 
 static BASIC: Block = Block {
-    title: "auth.basic",
     keys: &[
         key("user", Kind::Text, "", "the user").required().secret(),
         key("password", Kind::Text, "", "the password").required().secret(),
@@ -82,7 +78,6 @@ static BASIC: Block = Block {
 };
 
 static CLASSIFY: Block = Block {
-    title: "classify",
     keys: &[
         key(
             "failure",
@@ -104,7 +99,6 @@ static CLASSIFY: Block = Block {
 
 /// A field of `project` with `path`.
 pub(crate) static PROJECTION_PATH: Block = Block {
-    title: "a field with a path",
     keys: &[
         key("path", Kind::JsonPath, "", "where the value is").required(),
         key("default", Kind::Tree, "null", "where nothing matches").nullable(),
@@ -118,7 +112,6 @@ pub(crate) static PROJECTION_PATH: Block = Block {
 
 /// A field of `project` with `each`.
 pub(crate) static PROJECTION_EACH: Block = Block {
-    title: "a field with each",
     keys: &[
         key("each", Kind::JsonPath, "", "the matches that become an array").required(),
         key("limit", Kind::Whole { min: 0, max: 1_000_000 }, "", "how many at most"),
@@ -130,7 +123,6 @@ pub(crate) static PROJECTION_EACH: Block = Block {
 
 /// A field of `project` with `value`.
 pub(crate) static PROJECTION_VALUE: Block = Block {
-    title: "a constant field",
     keys: &[key("value", Kind::Tree, "", "a constant").required().nullable()],
     also: None,
     not_yet: &[],

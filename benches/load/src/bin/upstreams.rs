@@ -75,6 +75,8 @@ fn main() -> io::Result<()> {
     };
     for (key, listener) in mock.listeners.iter().enumerate() {
         listener.set_nonblocking(true)?;
+        // The 128 of the standard library overflow, and a caller whose SYN is dropped waits a second.
+        rustix::net::listen(listener, 4096)?;
         epoll::add(&mock.epoll, listener, epoll::EventData::new_u64(key as u64), epoll::EventFlags::IN)?;
     }
     let mut events = Vec::with_capacity(512);

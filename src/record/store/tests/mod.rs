@@ -1,6 +1,6 @@
 //! The store and the audit writer against real databases: every test of [`suite`] runs on both engines.
 
-#[path = "../../../tests/it/servers/postgres.rs"]
+#[path = "../../../../tests/it/servers/postgres.rs"]
 mod server;
 mod suite;
 mod writing;
