@@ -41,6 +41,8 @@ use crate::request::Shared;
 const GRACE: Duration = Duration::from_secs(30);
 /// How long audit records may take to be written after that.
 const FLUSH: Duration = Duration::from_secs(10);
+/// How long the start waits for the audit log's tables.
+const PREPARE: Duration = Duration::from_secs(2);
 /// How often what no reader can want any more is taken out of the cache, and how much of it at a time.
 const SWEEP: (Duration, usize) = (Duration::from_secs(2), 1_000);
 
@@ -139,6 +141,10 @@ impl App {
         let sweeping = tasks.spawn(sweep(Arc::clone(&shared), stopping.clone()));
         let (flush, flushing) = watch::channel(false);
         let writing = writer(&shared, store.as_ref(), flushing).map(|work| tasks.spawn(work));
+        if let Some(store) = &store {
+            // Ready means that the audit log is; but a database that is away keeps nobody from being served.
+            drop(tokio::time::timeout(PREPARE, store.prepare()).await);
+        }
         tracing::info!(
             listen = addresses.main,
             admin = addresses.admin,

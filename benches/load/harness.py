@@ -7,15 +7,14 @@ import resource
 import selectors
 import shutil
 import socket
-import statistics
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Callable
 
 TICK = os.sysconf("SC_CLK_TCK")
 SOURCES = 3  # mock upstreams, each on a port of its own
@@ -65,27 +64,32 @@ class Bench:
         (self.folder / "report.lua").write_text(WRK_REPORT)
         self.cpus = sorted(os.sched_getaffinity(0))
         self.pin = self.pin and len(self.cpus) > 1
+        if self.pin:
+            os.sched_setaffinity(0, self.cpus[1:])
+        self.spawned = []
         self.ports = [free_port() for _ in range(SOURCES)]
         self.mock = self.spawn([self.tools / "upstreams", *self.ports], of_load=True)
         ready(self.mock, self.ports[0], "/__count")
         return self
 
     def __exit__(self, *_):
-        end(self.mock)
+        for process in reversed(self.spawned):
+            end(process)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def spawn(self, command, of_load, folder=None, **pipes):
         """Starts a process: the target on the first CPU, load and upstreams on the others."""
-        log = open((folder or self.folder) / "log", "ab")
+        folder = folder or self.folder
         mine = os.sched_getaffinity(0)
         try:
             if self.pin:
                 os.sched_setaffinity(0, self.cpus[1:] if of_load else self.cpus[:1])
-            return subprocess.Popen(list(map(str, command)), cwd=folder or self.folder, stdin=subprocess.DEVNULL,
-                                    stdout=pipes.get("stdout", log), stderr=log, start_new_session=True)
+            with open(folder / "log", "ab") as log:
+                options = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log, "start_new_session": True} | pipes
+                self.spawned.append(subprocess.Popen(list(map(str, command)), cwd=folder, **options))
+            return self.spawned[-1]
         finally:
             os.sched_setaffinity(0, mine)
-            log.close()
 
     def url(self, id, more=""):
         """Where the source with this number is."""
@@ -148,20 +152,26 @@ class Bench:
             wall, after = time.monotonic() - began, self.spent(process)
             if beside:
                 load_cpu += beside()[1]
-            used = [b - a for a, b in zip(before, after)]
-            answered = max(1, figures["requests"])
+            used, others = after[0] - before[0], after[1] - before[1] - load_cpu
+            answered = figures["requests"]
+            if not answered:
+                raise Broken(f"no answer within {wall:.1f} s")
             return figures | {
-                "rps": figures["requests"] / figures["wall"], "cpu_us": used[0] / answered * 1e6,
-                "calls": (sum(self.calls()) - calls) / answered, "rss": memory(process.pid, "VmHWM"), "wrong": len(wrong),
-                "others": max(0.0, used[3] - used[2] - load_cpu - (used[0] if case.command else 0)) / wall * 100,
+                "rps": answered / figures["wall"],
+                "cpu_us": used / answered * 1e6,
+                "calls": (sum(self.calls()) - calls) / answered,
+                "rss": memory(process.pid, "VmHWM"),
+                "wrong": len(wrong),
+                "others": max(0.0, others) / wall * 100,
             }
 
     def spent(self, process):
-        """CPU seconds so far: of the process and its children, of the mock upstreams, of those and us, of the machine."""
+        """CPU seconds so far: of the process and its children; of all else but the upstreams and us."""
         machine = Path("/proc/stat").read_text().split(None, 9)[1:9]
         busy = sum(int(machine[i]) for i in (0, 1, 2, 5, 6)) / TICK
-        mock = cpu_seconds(self.mock.pid)
-        return cpu_seconds(process.pid), mock, mock + time.process_time(), busy
+        used = cpu_seconds(process.pid)
+        ours = used + time.process_time() + (0 if process is self.mock else cpu_seconds(self.mock.pid))
+        return used, busy - ours
 
     def interleave(self, cases, measure):
         """Rounds over all cases, each beginning one further on, so that drift of the machine meets them alike.
@@ -174,13 +184,6 @@ class Bench:
                 shown = "  ".join(f"{k} {v:.4g}" for k, v in found[case.name][n].items() if v is not None)
                 print(f"[{n + 1}/{self.rounds}] {case.name}: {shown}", file=sys.stderr, flush=True)
         return found
-
-
-def median(rounds, of):
-    """The median over the rounds of one figure (its name), or of what a function makes of a round's number."""
-    values = [r[of] for r in rounds] if isinstance(of, str) else [of(n) for n in range(len(rounds))]
-    values = [v for v in values if v is not None]
-    return statistics.median(values) if values else None
 
 
 def free_port():
@@ -247,8 +250,8 @@ def sampling(case, port):
 
 
 def end(process):
-    """Ends a process of ours; its exit status."""
-    process.terminate()
+    """Ends a process of ours, if it still runs; its exit status."""
+    process.terminate()  # does nothing to one that was waited for
     try:
         return process.wait(10)
     except subprocess.TimeoutExpired:
@@ -296,7 +299,8 @@ def one_request_each(sockets, path, at_once):
                 piece = s.recv(65536)
                 got += piece
                 head, blank, body = got.partition(b"\r\n\r\n")
-                length = next((int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")), 0)
+                lengths = [line[15:] for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
+                length = int(lengths[0]) if lengths else 0
                 active[s] = (got, sent)
                 if not piece or (blank and len(body) >= length):
                     selector.unregister(s)

@@ -13,6 +13,7 @@ use crate::policy::breaker::BreakerSettings;
 use crate::policy::breaker::Change;
 use crate::policy::breaker::Counts;
 use crate::policy::breaker::Denied;
+use crate::policy::breaker::DenyReason;
 use crate::policy::breaker::Ended;
 use crate::policy::breaker::Pass;
 use crate::policy::breaker::View;
@@ -58,6 +59,11 @@ impl Circuit {
     /// What [`Circuit::admit`] would answer; changes and counts nothing.
     pub(crate) fn peek(&self, set: &BreakerSettings, now: Moment) -> Result<(), Denied> {
         self.lock().peek(set, now)
+    }
+
+    /// Counts a refusal that only `peek` gave.
+    pub(crate) fn count_refusal(&self, reason: DenyReason) {
+        self.lock().count_refusal(reason);
     }
 
     /// The circuit as it is now.

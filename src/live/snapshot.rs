@@ -54,9 +54,9 @@ pub(crate) struct LiveSource {
 }
 
 impl LiveSource {
-    /// Whether the circuit would let a call through; changes nothing.
-    pub(crate) fn peek(&self, now: Moment) -> Result<(), Denied> {
-        self.circuit.peek(&self.plan.breaker, now)
+    /// Whether the circuit would let a call through, before anything is done for it. A refusal is counted.
+    pub(crate) fn ask(&self, now: Moment) -> Result<(), Denied> {
+        self.circuit.peek(&self.plan.breaker, now).inspect_err(|denied| self.circuit.count_refusal(denied.reason))
     }
 
     /// The circuit as it is at this moment.

@@ -40,7 +40,9 @@ impl Logs {
 }
 
 fn level(spec: &TelemetrySpec) -> EnvFilter {
-    EnvFilter::try_new(&spec.level).unwrap_or_else(|_| EnvFilter::new("info"))
+    // A watcher that logs each event would log its own logging, where the log lies in a watched folder.
+    let quiet = "notify=info,mio=info";
+    EnvFilter::try_new(format!("{quiet},{}", spec.level)).unwrap_or_else(|_| EnvFilter::new("info"))
 }
 
 fn layer(spec: &TelemetrySpec) -> Writer {

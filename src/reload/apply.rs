@@ -1,5 +1,6 @@
 //! One load, from files to a snapshot in force.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -46,6 +47,19 @@ pub(crate) struct Reloader {
     pub(crate) seen: Option<[u8; 32]>,
 }
 
+/// Which paths matter to the configuration.
+pub(crate) struct Concerns {
+    paths: BTreeSet<PathBuf>,
+}
+
+impl Concerns {
+    /// Whether a change there may be one of the configuration.
+    pub(crate) fn include(&self, path: &Path) -> bool {
+        let is_link = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(".."));
+        is_link || self.paths.contains(path) || path.parent().is_some_and(|parent| self.paths.contains(parent))
+    }
+}
+
 /// Builds the first snapshot.
 ///
 /// # Errors
@@ -84,11 +98,19 @@ impl Reloader {
 
     /// The folders in which a change may concern us: those of the configuration, their parents, and those of files
     /// that it reads.
-    pub(crate) fn folders(&self) -> Vec<PathBuf> {
-        let mut folders = vec![self.location.sources.clone(), self.location.base.clone()];
-        folders.extend(self.location.sources.parent().map(Path::to_owned));
-        folders.extend(self.watched.iter().filter_map(|file| file.parent().map(Path::to_owned)));
-        folders
+    pub(crate) fn folders(&self) -> BTreeSet<PathBuf> {
+        let mut folders = BTreeSet::from([self.location.base.clone()]);
+        for path in &self.watched {
+            folders.extend(path.parent().map(Path::to_owned));
+            folders.insert(path.clone());
+        }
+        folders.into_iter().filter(|folder| folder.is_dir()).collect()
+    }
+
+    /// What in those folders is ours: the configuration's paths, everything in its folders of documents, and the links
+    /// by which a ConfigMap is swapped. The database beside them changes all the time.
+    pub(crate) fn concerns(&self) -> Concerns {
+        Concerns { paths: self.watched.iter().cloned().collect() }
     }
 
     /// Loads the files and puts them in force, or leaves everything as it was; says which.
@@ -117,6 +139,13 @@ impl Reloader {
     }
 
     fn load_files(&mut self, files: Files) -> LoadStatus {
+        let has_sources = !self.shared.live.load().plan.sources.is_empty();
+        if has_sources && !files.folder.is_dir() {
+            // Perhaps a volume that is not mounted yet: no reason to forget every source.
+            let report = vanished(&files.folder);
+            let again = self.seen.replace(files.fingerprint()) == Some(files.fingerprint());
+            return self.refuse(&report, again);
+        }
         let fingerprint = files.fingerprint();
         let again = self.seen.replace(fingerprint) == Some(fingerprint);
         let loaded = config::load(&files, &self.environment);
@@ -157,7 +186,8 @@ impl Reloader {
             findings_json: report.render_json().into(),
             changes: Vec::new(),
         };
-        let broken = broken.iter().map(|document| format!("{document} is broken: its last good version stays, if there is one"));
+        let broken =
+            broken.iter().map(|document| format!("{document} is broken: its last good version stays, if there is one"));
         status.changes.extend(broken);
         if is_same {
             return Ok(status);
@@ -211,6 +241,19 @@ impl Reloader {
             changes: Vec::new(),
         }
     }
+}
+
+fn vanished(folder: &Path) -> Report {
+    let folder = folder.display().to_string();
+    Report::of(Finding {
+        code: "AG-091",
+        severity: Severity::Error,
+        place: Place::of_file(&folder),
+        path: String::new(),
+        line_text: String::new(),
+        message: "the folder of the sources is gone".to_owned(),
+        help: Some("put it back; to run without sources, start aggd anew".to_owned()),
+    })
 }
 
 /// The one mistake that only shows when the client is built.

@@ -53,12 +53,14 @@ pub(crate) async fn run(
             Cause::Call(told) => {
                 let (back, status) = load(reloader).await;
                 reloader = back;
+                watched.refresh();
                 // Whoever asked may have left.
                 drop(told.send(status));
             }
             Cause::Hangup => {
                 tracing::info!("SIGHUP: reloading");
                 reloader = load(reloader).await.0;
+                watched.refresh();
             }
             Cause::Change | Cause::Poll => {
                 let (back, differs) = looked_at(reloader).await;
@@ -137,14 +139,18 @@ impl Watched {
             self.folders.clear();
             return;
         }
-        let folders: BTreeSet<PathBuf> = reloader.folders().into_iter().filter(|folder| folder.is_dir()).collect();
+        let folders = reloader.folders();
         if self.watcher.is_some() && folders == self.folders {
             return;
         }
         let told = self.told.clone();
+        let concerns = reloader.concerns();
         let made = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
             // Reading a file is an event too, and would have us reload for ever.
-            let is_change = event.map_or(true, |event| !matches!(event.kind, EventKind::Access(_)));
+            let is_change = event.map_or(true, |event| {
+                let is_ours = event.paths.is_empty() || event.paths.iter().any(|path| concerns.include(path));
+                is_ours && !matches!(event.kind, EventKind::Access(_))
+            });
             if is_change {
                 // Full: a wish to look is waiting already.
                 let _waiting_already: Result<(), _> = told.try_send(());
@@ -159,12 +165,15 @@ impl Watched {
                 }
                 self.watcher = Some(watcher);
                 self.folders = folders;
+                // What changed since the files were read, and before they were watched, nobody would tell of.
+                let _waiting_already: Result<(), _> = self.told.try_send(());
             }
             Err(error) => tracing::warn!(%error, "can't watch files; `reload.poll` sees changes"),
         }
     }
 
-    /// A folder that was replaced by another of its name has lost its watch silently: the next turn makes all anew.
+    /// After a load: what is read may be other files, and a folder that was replaced by another of its name has lost
+    /// its watch silently. The next turn makes all anew.
     fn refresh(&mut self) {
         self.watcher = None;
     }

@@ -180,7 +180,7 @@ impl Summary {
         if let Some(age) = self.age {
             headers.insert(header::AGE, HeaderValue::from(age.as_secs()));
         }
-        insert(headers, header::ETAG, etag(placed));
+        insert(headers, header::ETAG, etag(placed.iter().map(|(_, part)| *part)));
         let mut timing = String::with_capacity(placed.len() * 20);
         for (plan, part) in placed {
             if !timing.is_empty() {
@@ -234,16 +234,16 @@ fn cache_status(placed: &[Placed<'_>], cached: bool) -> Option<String> {
 }
 
 /// Weak, of the data alone: not of ages, durations or how the data was had.
-fn etag(placed: &[Placed<'_>]) -> String {
+pub(crate) fn etag<'a>(parts: impl Iterator<Item = &'a Part>) -> String {
     let mut hash = 0x9e37_79b9_7f4a_7c15_u64;
-    for (_, part) in placed {
+    for part in parts {
         let one = if part.data.is_some() { part.etag | 1 } else { 0 };
         hash = (hash.rotate_left(23) ^ one).wrapping_mul(0xff51_afd7_ed55_8ccd);
     }
     format!("W/\"{hash:016x}\"")
 }
 
-fn is_unchanged(ctx: &Context<'_>, headers: &HeaderMap) -> bool {
+pub(crate) fn is_unchanged(ctx: &Context<'_>, headers: &HeaderMap) -> bool {
     let Some(known) = ctx.ask.headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok()) else {
         return false;
     };
@@ -402,9 +402,7 @@ pub(crate) fn result(out: &mut String, plan: &PartPlan, part: &Part) {
             None => out.push_str("null"),
         }
         out.push_str(",\"tried\":[");
-        list(out, part.tried.iter().map(|(step, _)| *step));
-        out.push_str("],\"tried_reasons\":[");
-        list(out, part.tried.iter().map(|(_, why)| *why));
+        list(out, part.tried.iter().copied());
         out.push_str("]}");
     }
     out.push('}');

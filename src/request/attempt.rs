@@ -88,7 +88,7 @@ fn complete(flight: &Flight, http: &HttpPlan) -> Result<Call, Arc<Failure>> {
 /// the upstream.
 async fn queue(flight: &Flight) -> Result<GateSlot, Arc<Failure>> {
     let now = flight.shared.clock.now();
-    flight.source.peek(now).map_err(|denied| circuit_refusal(&denied))?;
+    flight.source.ask(now).map_err(|denied| circuit_refusal(&denied))?;
     let slot = flight.snapshot.gate.acquire(&flight.shared.clock, flight.end.at).await;
     let waited = flight.shared.clock.now().since(now);
     flight.snapshot.gate_metrics.granted(waited);

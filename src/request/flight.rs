@@ -150,7 +150,7 @@ impl Flight {
 
 /// Whether the circuit refuses a call, asked before anything is started for it.
 pub(crate) fn refused(source: &LiveSource, now: Moment) -> Result<(), Arc<Failure>> {
-    source.peek(now).map_err(|denied| attempt::circuit_refusal(&denied))
+    source.ask(now).map_err(|denied| attempt::circuit_refusal(&denied))
 }
 
 /// Starts a flight that others may join; its end is published through `lead`.

@@ -24,8 +24,8 @@ pub(crate) struct Part {
     pub(crate) origin: Origin,
     /// Which step of `fallback` gave the data.
     pub(crate) fallback: Option<FallbackNote>,
-    /// The steps tried in vain before that, each with its reason.
-    pub(crate) tried: Vec<(&'static str, &'static str)>,
+    /// The steps tried in vain before that.
+    pub(crate) tried: Vec<&'static str>,
 }
 
 /// `status` of a result.

@@ -123,6 +123,7 @@ fn reply(ctx: &Context<'_>, source: &LiveSource, part: &Part, raw: Option<RawAns
         }
         (None, None) => (StatusCode::OK, json_headers(), body(source, part)),
     };
+    let (mut status, mut body) = (status, body);
     if part.failure.is_none() {
         headers.insert(HeaderName::from_static("aggd-completed"), HeaderValue::from_static("true"));
         let stored = if part.origin == (Origin::Fetched { stored: true }) {
@@ -134,6 +135,13 @@ fn reply(ctx: &Context<'_>, source: &LiveSource, part: &Part, raw: Option<RawAns
         let timing = format!("{name};dur={}", part.took.as_millis());
         if let Ok(timing) = HeaderValue::try_from(timing) {
             headers.insert(HeaderName::from_static("server-timing"), timing);
+        }
+        if let Ok(etag) = HeaderValue::try_from(assemble::etag(std::iter::once(part))) {
+            headers.insert(header::ETAG, etag);
+        }
+        if assemble::is_unchanged(ctx, &headers) {
+            (status, body) = (StatusCode::NOT_MODIFIED, Bytes::new());
+            headers.remove(header::CONTENT_TYPE);
         }
     }
     let after = After { audit: Some(audit(ctx, source, part, status)), refreshes: Vec::new() };

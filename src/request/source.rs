@@ -266,7 +266,8 @@ async fn fall_back(ctx: &Context<'_>, tag: &Tag, lost: &Lost, part: &mut Part, w
                 Err(why) => why,
             },
         };
-        part.tried.push((step.as_str(), why));
+        ctx.ask.trail.note(ctx.now(), &plan.name, || format!("fallback `{}`: {why}", step.as_str()));
+        part.tried.push(step.as_str());
     }
 }
 

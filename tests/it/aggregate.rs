@@ -25,7 +25,7 @@ fn agg_04_a_negative_cache_of_500s_is_refused() {
     setup.write();
     let found = aggd(setup.path(), &["check", "--format", "json"]).expect(1).json();
     assert_eq!(found[0]["code"], "AG-051", "{found}");
-    assert!(found[0]["help"].as_str().unwrap_or_default().contains("404"), "{found}");
+    assert_eq!(found[0]["message"], "`negative.statuses` may only contain 404, 410, 204, 301, 308");
 }
 
 #[tokio::test]
@@ -289,8 +289,8 @@ async fn agg_24_a_half_open_circuit_degrades_too() {
         Setup::new().server("database: sqlite://audit.db").sources(&[source("a", &upstream.url("/a"), more)]).start();
     gateway.get("/aggregate").await.expect(200);
     eventually(SOON, "half open", async || gateway.circuit("a").await == "half_open").await;
-    let health = gateway.health().await;
-    assert_eq!((&health["status"], &health["db"]), (&json!("degraded"), &json!("ok")));
+    eventually(SOON, "the database answers", async || gateway.health().await["db"] == "ok").await;
+    assert_eq!(gateway.health().await["status"], "degraded");
     assert_eq!(upstream.calls("/a"), 1);
 }
 

@@ -233,3 +233,11 @@ fn a_folder_of_sources_alone_is_a_configuration() {
     let output = aggd(setup.path(), &["check", "--config", folder.to_str().unwrap()]).expect(0);
     assert!(output.out.contains("ok: 2 sources, 1 route"), "{}", output.out);
 }
+
+#[test]
+fn a_database_that_can_never_be_had_is_refused_at_start() {
+    let setup = Setup::new().server("database: sqlite:///no/such/folder/aggd.db");
+    setup.write();
+    let output = aggd(setup.path(), &[]).expect(78);
+    assert!(output.err.contains("/no/such/folder"), "{}", output.err);
+}

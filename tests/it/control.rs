@@ -79,6 +79,8 @@ async fn invalidation_takes_every_form_and_refuses_what_it_does_not_know() {
         (r#"{"source": "nobody"}"#, 0),
         (r#"{"route": "/nowhere"}"#, 0),
         (r#"{"prefix": "zzz"}"#, 0),
+        (r#"{"prefix": "/oth"}"#, 1),
+        (r#"{"prefix": "aggregate_"}"#, 3),
     ] {
         gateway.get("/aggregate").await.expect(200);
         gateway.get("/other").await.expect(200);
@@ -146,6 +148,19 @@ async fn circuits_are_forced_and_reset_by_hand() {
     gateway.post("/admin/breakers/aa", r#"{"action": "reset"}"#).await.problem(404, "unknown-source");
 }
 
+/// Names that every metrics page with some traffic has.
+#[rustfmt::skip]
+const METRICS: &[&str] = &[
+    "aggd_request_duration_seconds_bucket", "aggd_source_duration_seconds_bucket",
+    "aggd_attempt_duration_seconds_bucket", "aggd_queue_wait_seconds_bucket", "aggd_breaker_state",
+    "aggd_breaker_transitions_total", "aggd_breaker_calls_total", "aggd_breaker_rejected_total",
+    "aggd_breaker_late_results_total", "aggd_limiter_active", "aggd_limiter_limit", "aggd_limiter_waiting",
+    "aggd_limiter_rejected_total", "aggd_cache_requests_total", "aggd_cache_entries", "aggd_cache_bytes",
+    "aggd_cache_evictions_total", "aggd_cache_refresh_total", "aggd_coalesced_total", "aggd_flights",
+    "aggd_deadline_exceeded_total", "aggd_attempt_timeout_total", "aggd_config_generation", "aggd_build_info",
+    "aggd_requests_total", "aggd_audit_written_total", "aggd_cache_store_discarded_total",
+];
+
 #[tokio::test]
 async fn metrics_exist_and_move() {
     let upstream = Upstream::start();
@@ -155,42 +170,17 @@ async fn metrics_exist_and_move() {
     for _ in 0..2 {
         gateway.get("/aggregate").await.expect(200);
     }
+    gateway.post("/admin/breakers/c", r#"{"action": "force_open"}"#).await.expect(200);
+    gateway.get("/aggregate/c").await.expect(503);
+    gateway.ask(Method::GET, "/aggregate").header("x-request-timeout", "0").send().await.expect(504);
     let reply = gateway.get("/metrics").await.expect(200);
     assert!(
         reply.header("content-type").contains("text/plain") || reply.header("content-type").contains("openmetrics")
     );
     let page = reply.text();
-    for name in [
-        "aggd_request_duration_seconds_bucket",
-        "aggd_source_duration_seconds_bucket",
-        "aggd_attempt_duration_seconds_bucket",
-        "aggd_queue_wait_seconds_bucket",
-        "aggd_breaker_state",
-        "aggd_breaker_transitions_total",
-        "aggd_breaker_calls_total",
-        "aggd_breaker_rejected_total",
-        "aggd_breaker_late_results_total",
-        "aggd_limiter_active",
-        "aggd_limiter_limit",
-        "aggd_limiter_waiting",
-        "aggd_limiter_rejected_total",
-        "aggd_cache_requests_total",
-        "aggd_cache_entries",
-        "aggd_cache_bytes",
-        "aggd_cache_evictions_total",
-        "aggd_cache_refresh_total",
-        "aggd_coalesced_total",
-        "aggd_flights",
-        "aggd_deadline_exceeded_total",
-        "aggd_attempt_timeout_total",
-        "aggd_config_generation",
-        "aggd_build_info",
-        "aggd_requests_total",
-        "aggd_audit_written_total",
-        "aggd_cache_store_discarded_total",
-    ] {
-        assert!(page.lines().any(|line| line.starts_with(name)), "no {name} in\n{page}");
-    }
+    let is_there = |name: &&&str| page.lines().any(|line| line.starts_with(**name));
+    let missing: Vec<_> = METRICS.iter().filter(|name| !is_there(name)).collect();
+    assert!(missing.is_empty(), "{missing:?} are not in\n{page}");
     for line in page.lines().filter(|line| !line.starts_with('#')) {
         let value = line.rsplit(' ').next().unwrap();
         assert!(value.parse::<f64>().is_ok(), "{line}");
@@ -199,14 +189,14 @@ async fn metrics_exist_and_move() {
         let value = gateway.metric(name, labels).await;
         assert!((value - wanted).abs() < f64::EPSILON, "{name} {labels:?}: {value}, not {wanted}");
     };
-    is("aggd_request_duration_seconds_count", &[("route", "/aggregate")], 2.0).await;
+    is("aggd_request_duration_seconds_count", &[("route", "/aggregate"), ("mode", "partial")], 2.0).await;
     is("aggd_requests_total", &[("route", "/aggregate"), ("status", "200")], 2.0).await;
     is("aggd_cache_requests_total", &[("source", "a"), ("result", "hit")], 1.0).await;
     is("aggd_cache_requests_total", &[("source", "a"), ("result", "miss")], 1.0).await;
     is("aggd_attempt_duration_seconds_count", &[("source", "b"), ("outcome", "server_error")], 2.0).await;
     is("aggd_cache_entries", &[], 2.0).await;
     is("aggd_limiter_limit", &[("limiter", "global")], 100.0).await;
-    gateway.post("/admin/breakers/c", r#"{"action": "force_open"}"#).await.expect(200);
+    is("aggd_breaker_transitions_total", &[("source", "c"), ("to", "forced_open")], 1.0).await;
     is("aggd_breaker_state", &[("source", "c")], 3.0).await;
     eventually(SOON, "audited", async || gateway.metric("aggd_audit_written_total", &[]).await >= 2.0).await;
 }

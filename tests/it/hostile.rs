@@ -10,6 +10,7 @@ use crate::harness::Gateway;
 use crate::harness::Script;
 use crate::harness::Upstream;
 use crate::harness::source;
+use crate::harness::speaking_no_tls;
 
 /// What an upstream does, more YAML of the source, and the kind that comes of it.
 type Row = (&'static str, Script, &'static str, &'static str);
@@ -23,13 +24,13 @@ fn gzipped(bytes: &[u8]) -> Vec<u8> {
 fn rows() -> Vec<Row> {
     let json = |text: &str| Script::text("application/json", text);
     let zip = |body: Vec<u8>| Script::bytes("application/json", body).header("content-encoding", "gzip");
-    let bomb = gzipped(&vec![b' '; 100 * 1024 * 1024]);
+    let bomb = gzipped(&b" ".repeat(100 * 1024 * 1024));
     let chunked = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n";
     let headers = format!("HTTP/1.1 200 OK\r\n{}", "x-long: abcdefghijklmnopqrstuvwxyz\r\n".repeat(200_000));
     vec![
         ("hang", Script::hang(), "", "attempt_timeout"),
         ("hang_after_head", json("{}").hang_after_head(), "", "attempt_timeout"),
-        ("garbage", Script::raw(vec![0xde, 0xad, 0xbe, 0xef].repeat(5000)), "", "body_error"),
+        ("garbage", Script::raw([0xde, 0xad, 0xbe, 0xef].repeat(5000)), "", "body_error"),
         ("garbage_head", Script::raw("HTTP/1.1 abc what\r\n\r\n"), "", "body_error"),
         ("too_short", json("{\"a\": [1, 2, 3]}").cut(5), "", "body_error"),
         ("too_long", json("{\"a\": 1} and more").header("content-length", "4"), "", "decode_error"),
@@ -78,7 +79,7 @@ async fn every_bad_upstream_fails_with_its_kind_and_harms_nobody() {
         upstream.on(&path, script.clone());
         documents.push(source(name, &upstream.url(&path), &format!("timeout: 1s\ncache: off\nbreaker: off\n{more}")));
     }
-    documents.push(source("tls_refused", &no_tls(), "timeout: 1s\ncache: off"));
+    documents.push(source("tls_refused", &speaking_no_tls(), "timeout: 1s\ncache: off"));
     let gateway = Gateway::of(&documents);
     for round in 1..=3 {
         let reply = gateway.get("/aggregate").await.expect(200);
@@ -106,94 +107,30 @@ async fn every_bad_upstream_fails_with_its_kind_and_harms_nobody() {
     assert!(gateway.metric("aggd_panics_total", &[]).await.abs() < f64::EPSILON);
 }
 
-/// An address where nobody speaks TLS.
-fn no_tls() -> String {
-    let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = socket.local_addr().unwrap();
-    std::thread::spawn(move || {
-        for mut stream in socket.incoming().flatten() {
-            drop(stream.write_all(b"220 no TLS here\r\n"));
-        }
-    });
-    format!("https://{address}/")
-}
+/// What RFC 8259 allows.
+#[rustfmt::skip]
+const ALLOWED: &[&str] = &[
+    "null", "true", "false", "0", "-0", "1e400", "1E-400", "-1.50e+10", "123456789012345678901234567890", "\"\"",
+    r#""\u0000\b\f\n\r\t\"\\\/""#, r#""\ud834\udd1e""#, r#""\ud800""#, "\"\u{10ffff}\u{2028}\u{7f}\"", "[]", "{}",
+    "[ ]", "{ }", "[1 , 2]", "{\"\":1,\"a b\":2}", "{\"a\":1,\"a\":2}", "[[],{}]", "{\"\\u0061\":1}",
+];
+
+/// What it forbids.
+#[rustfmt::skip]
+const FORBIDDEN: &[&str] = &[
+    "", " ", "nul", "True", "NaN", "Infinity", "-", "+1", "01", "-01", "1.", ".5", "1e", "1e+", "0x1", "1_000",
+    "'a'", "\"", "\"\\x\"", "\"\\u12g4\"", "\"a\nb\"", "\"a\tb\"", "[", "]", "[1,]", "[,1]", "[1 2]", "{", "{a:1}",
+    "{\"a\"}", "{\"a\":}", "{\"a\":1,}", "{,}", "1 2", "{}x", "// c\n1", "/* c */ 1", "[1}", "\u{a0}1", "\u{feff}1",
+    "nullx", "\"\u{0}\"",
+];
 
 #[tokio::test]
 async fn what_json_allows_passes_unchanged_and_what_it_forbids_is_a_decode_error() {
     let deep = format!("{}1{}", "[".repeat(100), "]".repeat(100));
-    let allowed = [
-        "null",
-        "true",
-        "false",
-        "0",
-        "-0",
-        "1e400",
-        "1E-400",
-        "-1.50e+10",
-        "123456789012345678901234567890",
-        "\"\"",
-        r#""\u0000\b\f\n\r\t\"\\\/""#,
-        r#""\ud834\udd1e""#,
-        r#""\ud800""#,
-        "\"\u{10ffff}\u{2028}\u{7f}\"",
-        "[]",
-        "{}",
-        "[ ]",
-        "{ }",
-        "[1 , 2]",
-        "{\"\":1,\"a b\":2}",
-        "{\"a\":1,\"a\":2}",
-        &deep,
-        "[[],{}]",
-        "{\"\\u0061\":1}",
-    ];
-    let forbidden = [
-        "",
-        " ",
-        "nul",
-        "True",
-        "NaN",
-        "Infinity",
-        "-",
-        "+1",
-        "01",
-        "-01",
-        "1.",
-        ".5",
-        "1e",
-        "1e+",
-        "0x1",
-        "1_000",
-        "'a'",
-        "\"",
-        "\"\\x\"",
-        "\"\\u12g4\"",
-        "\"a\nb\"",
-        "\"a\tb\"",
-        "[",
-        "]",
-        "[1,]",
-        "[,1]",
-        "[1 2]",
-        "{",
-        "{a:1}",
-        "{\"a\"}",
-        "{\"a\":}",
-        "{\"a\":1,}",
-        "{,}",
-        "1 2",
-        "{}x",
-        "// c\n1",
-        "/* c */ 1",
-        "[1}",
-        "\u{a0}1",
-        "\u{feff}1",
-        "nullx",
-        "\"\u{0}\"",
-    ];
+    let allowed = [ALLOWED, &[&deep]].concat();
     let upstream = Upstream::start();
     let mut documents = Vec::new();
-    for (place, text) in allowed.iter().chain(&forbidden).enumerate() {
+    for (place, text) in allowed.iter().chain(FORBIDDEN).enumerate() {
         let path = format!("/{place}");
         upstream.on(&path, Script::text("application/json", text));
         documents.push(source(&format!("s{place}"), &upstream.url(&path), "cache: off\nbreaker: off"));
@@ -205,7 +142,7 @@ async fn what_json_allows_passes_unchanged_and_what_it_forbids_is_a_decode_error
         let wanted = format!("{{\"source\":\"s{place}\",\"status\":\"ok\",\"data\":{document},\"error\":null,");
         assert!(text.contains(&wanted), "{document} did not pass unchanged: {}", reply.text());
     }
-    for (place, document) in forbidden.iter().enumerate() {
+    for (place, document) in FORBIDDEN.iter().enumerate() {
         let name = format!("s{}", allowed.len() + place);
         let wanted = format!("{{\"source\":\"{name}\",\"status\":\"failed\",\"data\":null,");
         let at = text.find(&wanted).unwrap_or_else(|| panic!("{document:?} passed: {text}"));

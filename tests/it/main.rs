@@ -19,6 +19,7 @@ mod classify;
 mod cli;
 mod control;
 mod deadlines;
+mod docs;
 mod examples;
 mod harness;
 mod history;

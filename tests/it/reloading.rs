@@ -151,7 +151,7 @@ async fn hrl_06_a_broken_configuration_changes_nothing_and_everyone_can_see_it()
     assert!(gateway.log().contains("timeoutt") && gateway.log().contains("did you mean"), "{}", gateway.log());
     gateway.save(MAIN, &good.join("---\n"));
     gateway.reload().await.expect(200);
-    assert_eq!((last_reload(&gateway).await.as_str(), generation(&gateway).await), ("unchanged", 1));
+    assert_eq!((last_reload(&gateway).await.as_str(), generation(&gateway).await), ("applied", 1));
 }
 
 #[tokio::test]
@@ -298,8 +298,9 @@ async fn a_torn_write_is_never_half_applied() {
         gateway.get("/livez").await.expect(200);
     }
     gateway.save(MAIN, &whole);
-    eventually(SOON, "whole", async || sources(&gateway).await == ["a", "b"]).await;
-    assert_eq!(last_reload(&gateway).await, "applied");
+    let is_whole = async || gateway.get("/admin/config").await.expect(200).text().contains(r#""timeout":"2s""#);
+    eventually(SOON, "applied whole", async || is_whole().await && last_reload(&gateway).await == "applied").await;
+    assert_eq!(sources(&gateway).await, ["a", "b"]);
 }
 
 #[tokio::test]
@@ -371,4 +372,32 @@ async fn fifty_reloads_under_load_fail_no_request() {
     assert!(count > 50, "{count}");
     assert_eq!(generation(&gateway).await, 51);
     assert!(gateway.metric("aggd_limiter_active", &[]).await.abs() < f64::EPSILON);
+}
+
+#[tokio::test]
+async fn a_log_beside_the_configuration_does_not_feed_itself() {
+    let upstream = upstream();
+    let set = "reload: { poll: off, debounce: 20ms }\ntelemetry: { level: trace }";
+    let gateway = Setup::new().server(set).sources(&[one("a", &upstream, "")]).log_inside().start();
+    for round in 0..3 {
+        gateway.get("/aggregate").await.expect(200);
+        gateway.save(MAIN, &one("a", &upstream, &format!("timeout: {}s", 2 + round)));
+        assert!(gateway.reload().await.expect(200).took < SOON);
+    }
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let size = std::fs::metadata(gateway.path().join("log")).unwrap().len();
+    assert!(size < 2_000_000, "{size} bytes of log about its own log");
+}
+
+#[tokio::test]
+async fn a_thousand_changes_in_a_moment_end_with_the_last_one_in_force() {
+    let upstream = upstream();
+    let gateway =
+        Setup::new().server("reload: { poll: 200ms, debounce: 20ms }").sources(&[one("a", &upstream, "")]).start();
+    for round in 0..1000 {
+        gateway.save(MAIN, &one("a", &upstream, &format!("timeout: {}ms", 1000 + round)));
+    }
+    let is_last = async || gateway.get("/admin/config").await.expect(200).text().contains(r#""timeout":"1999ms""#);
+    eventually(SOON, "the last one", is_last).await;
+    assert_eq!(last_reload(&gateway).await, "applied");
 }

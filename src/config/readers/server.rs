@@ -67,7 +67,9 @@ pub(crate) fn server(node: &Node, base: &Path, included: &Included, findings: &m
         reload: reload(block("reload")),
         telemetry: telemetry(block("telemetry")),
     };
-    if spec.admin_listen.as_ref() == Some(&spec.listen) {
+    // Port 0 is another one each time.
+    let is_fixed = !matches!(spec.listen, Listen::Tcp(address) if address.port() == 0);
+    if is_fixed && spec.admin_listen.as_ref() == Some(&spec.listen) {
         let message = "`admin.listen` is the address of the API itself";
         let help = "write another port, or remove it: then everything is served at `listen`";
         let admin_at = at.key("admin");

@@ -1,7 +1,7 @@
 //! Quarantine: what stands in for a broken document.
 
-use crate::config::documents::DocumentKind;
 use crate::config::Loaded;
+use crate::config::documents::DocumentKind;
 use crate::config::load_quarantined;
 use crate::config::tests::environment;
 use crate::config::tests::files;

@@ -122,8 +122,5 @@ pub(crate) static PROJECTION_EACH: Block = Block {
 };
 
 /// A field of `project` with `value`.
-pub(crate) static PROJECTION_VALUE: Block = Block {
-    keys: &[key("value", Kind::Tree, "", "a constant").required().nullable()],
-    also: None,
-    not_yet: &[],
-};
+pub(crate) static PROJECTION_VALUE: Block =
+    Block { keys: &[key("value", Kind::Tree, "", "a constant").required().nullable()], also: None, not_yet: &[] };

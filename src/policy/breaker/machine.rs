@@ -130,6 +130,11 @@ impl Breaker {
         }
     }
 
+    /// Counts a refusal that `peek` gave.
+    pub(crate) fn count_refusal(&mut self, reason: DenyReason) {
+        self.counts.rejection(reason);
+    }
+
     /// Reports how a call ended.
     pub(crate) fn record(&mut self, set: &BreakerSettings, pass: Pass, end: Ended, now: Moment) -> Option<Change> {
         self.note(end.evidence, now);

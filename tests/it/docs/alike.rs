@@ -13,12 +13,13 @@ use serde_json::Value;
 const ANY: &str = "…";
 
 /// Members whose values time and chance make.
-const VOLATILE: [&str; 14] = [
+const VOLATILE: [&str; 15] = [
     "age_ms",
     "at",
     "bytes",
     "digest",
     "duration_ms",
+    "id",
     "instance",
     "loaded_at",
     "next_cursor",
@@ -34,7 +35,9 @@ const VOLATILE: [&str; 14] = [
 #[track_caller]
 pub(super) fn assert_alike(shown: &str, printed: &str, place: &str) {
     let (shown, printed) = (shown.trim(), printed.trim());
-    if shown.starts_with(['{', '[']) && let Ok(expected) = serde_json::from_str::<Value>(shown) {
+    if shown.starts_with(['{', '['])
+        && let Ok(expected) = serde_json::from_str::<Value>(shown)
+    {
         let actual: Value = serde_json::from_str(printed)
             .unwrap_or_else(|error| panic!("{place}: no JSON came ({error}):\n{printed}\ninstead of\n{shown}"));
         if let Err(why) = values(&expected, &actual, "") {

@@ -12,6 +12,7 @@
 //! `admin.listen`.
 
 use std::path::Path;
+use std::time::Duration;
 
 use http::Method;
 
@@ -22,7 +23,9 @@ use crate::harness::Script;
 use crate::harness::Setup;
 use crate::harness::Upstream;
 use crate::harness::aggd;
+use crate::harness::eventually;
 
+const SOON: Duration = Duration::from_secs(10);
 const UPSTREAM: &str = "https://api.example.org";
 
 /// Blocks that belong together.
@@ -81,10 +84,15 @@ fn script(status: Option<&str>, kind: &str, body: &str) -> Script {
 }
 
 fn commands(body: &[&str], exit: i32) -> Vec<Step> {
-    let text = body.join("\n");
-    let parts = text.split("$ ").filter(|part| !part.trim().is_empty());
-    let parts = parts.map(|part| part.split_once('\n').unwrap_or((part, "")));
-    parts.map(|(command, shown)| Step::Command { command: command.to_owned(), shown: shown.to_owned(), exit }).collect()
+    let mut steps = Vec::new();
+    for line in body {
+        match (line.strip_prefix("$ "), steps.last_mut()) {
+            (Some(command), _) => steps.push(Step::Command { command: command.to_owned(), shown: String::new(), exit }),
+            (None, Some(Step::Command { shown, .. })) => shown.push_str(&format!("{line}\n")),
+            (None, _) => panic!("a console begins with a command: {line}"),
+        }
+    }
+    steps
 }
 
 impl Group {
@@ -136,7 +144,7 @@ impl Group {
                 Step::Sent { path, text } => self.sent(&upstream, path, text),
                 Step::Command { command, shown, exit } => {
                     if ran == 0 && self.needs_gateway() {
-                        gateway = Some(self.start(&upstream));
+                        gateway = Some(self.start(&upstream).await);
                     }
                     ran += 1;
                     let place = format!("{}, `{command}`", self.place);
@@ -154,13 +162,15 @@ impl Group {
     }
 
     /// The gateway with these files, its upstream in place of the one that they name.
-    fn start(&self, upstream: &Upstream) -> Gateway {
+    async fn start(&self, upstream: &Upstream) -> Gateway {
         let mut setup = Setup::new().arg("--listen").arg("127.0.0.1:0");
         for (path, text) in self.files_at_first() {
             let text = real(text, upstream).replace("127.0.0.1:9090", "127.0.0.1:0");
             setup = if path == "aggd.yaml" { setup.server(&text) } else { setup.file(path, &text) };
         }
-        setup.start()
+        let gateway = setup.start();
+        eventually(SOON, "ready", async || gateway.get("/readyz").await.status == 200).await;
+        gateway
     }
 
     fn sent(&self, upstream: &Upstream, path: &str, shown: &str) {
@@ -233,7 +243,7 @@ async fn curl(arguments: &[String], gateway: &Gateway, place: &str) -> String {
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().unwrap_or_else(|| panic!("{place}: `{argument}` wants a value"));
         match argument.as_str() {
-            "-s" => {}
+            "-s" | "-sN" => {}
             "-i" | "-si" => head = true,
             "-X" => method = Some(Method::from_bytes(value().as_bytes()).unwrap()),
             "-H" => headers.push(value().clone()),
@@ -249,6 +259,10 @@ async fn curl(arguments: &[String], gateway: &Gateway, place: &str) -> String {
         (None, Some(path)) => gateway.ask_admin(method, path),
         (None, None) => panic!("{place}: `{url}` is not the gateway"),
     };
+    if url.contains("/history") {
+        // Records are written behind the reply.
+        eventually(SOON, "written", async || gateway.health().await["audit"]["pending"] == 0).await;
+    }
     for header in headers {
         let (name, value) = header.split_once(": ").unwrap_or_else(|| panic!("{place}: `{header}`"));
         ask = ask.header(name, value);

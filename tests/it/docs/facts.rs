@@ -1,5 +1,6 @@
 //! The lists of the pages against the lists of the code.
 
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
 use http::Method;
@@ -9,6 +10,7 @@ use crate::docs::page;
 use crate::harness::Script;
 use crate::harness::Setup;
 use crate::harness::Upstream;
+use crate::harness::aggd;
 use crate::harness::source;
 
 /// The cells in backquotes that begin the rows of the table under a heading.
@@ -18,8 +20,12 @@ fn first_cells(name: &str, heading: &str) -> BTreeSet<String> {
     let under = text.lines().skip_while(|line| *line != heading).skip(1);
     let ends = |line: &&str| line.starts_with('#') && line.chars().take_while(|c| *c == '#').count() <= level;
     let rows = under.take_while(|line| !ends(line)).filter_map(|line| line.strip_prefix("| `"));
-    let cells: BTreeSet<String> =
-        rows.filter_map(|row| row.split_once(" |")).flat_map(|(cell, _)| cell.split('`')).step_by(1).map(str::to_owned).collect();
+    let cells: BTreeSet<String> = rows
+        .filter_map(|row| row.split_once(" |"))
+        .flat_map(|(cell, _)| cell.split('`'))
+        .step_by(1)
+        .map(str::to_owned)
+        .collect();
     let cells: BTreeSet<String> = cells.into_iter().filter(|cell| !cell.trim().is_empty() && cell != ", ").collect();
     assert!(!cells.is_empty(), "{name}: no table under `{heading}`");
     cells
@@ -57,8 +63,14 @@ async fn every_metric_is_told_and_every_metric_told_is_there() {
 
 #[test]
 fn every_problem_type_is_told_and_every_one_told_is_there() {
-    let named = r#""([a-z]+(?:-[a-z]+)*)",\s*"[A-Z][a-zA-Z ]*""#;
-    let files = ["src/request/error.rs", "src/request/assemble.rs", "src/inbound/control.rs", "src/inbound/respond.rs", "src/inbound/access.rs"];
+    let named = r#"(?:StatusCode::[A-Z_]+,|bad_request\()\s*"([a-z]+(?:-[a-z]+)*)",\s*"[A-Z]"#;
+    let files = [
+        "src/request/error.rs",
+        "src/request/assemble.rs",
+        "src/inbound/control.rs",
+        "src/inbound/respond.rs",
+        "src/inbound/access.rs",
+    ];
     let mut there = BTreeSet::new();
     for file in files {
         let found = in_source(file, named);
@@ -100,13 +112,54 @@ fn every_code_of_a_finding_is_told() {
 }
 
 #[test]
+fn the_tables_of_keys_are_those_of_the_vocabulary() {
+    let printed = aggd(super::root(), &["schema", "--format", "markdown"]).expect(0).out;
+    let text = page("docs/configuration.md");
+    let told = text.split_once("a test compares -->\n").and_then(|(_, rest)| rest.split_once("<!-- end of keys -->"));
+    let told = told.expect("no marks around the tables").0;
+    assert!(printed.lines().count() > 100, "{printed}");
+    assert_eq!(told.trim(), printed.trim(), "put in the output of `aggd schema --format markdown`");
+}
+
+#[test]
 fn every_crate_is_told() {
     let manifest = page("Cargo.toml");
     let of = |section: &str| -> BTreeSet<String> {
-        let lines = manifest.lines().skip_while(|line| *line != section).skip(1).take_while(|line| !line.starts_with('['));
-        lines.filter_map(|line| line.split_once(" = ")).map(|(name, _)| name.to_owned()).filter(|name| !name.starts_with('#')).collect()
+        let lines =
+            manifest.lines().skip_while(|line| *line != section).skip(1).take_while(|line| !line.starts_with('['));
+        let names = lines.filter_map(|line| line.split_once(" = ")).map(|(name, _)| name.to_owned());
+        names.filter(|name| !name.starts_with('#')).collect()
     };
-    assert_same(&first_cells("docs/dependencies.md", "## To run"), &of("[dependencies]"), "crates");
-    let tests: BTreeSet<_> = of("[dev-dependencies]").difference(&of("[dependencies]")).cloned().collect();
-    assert_same(&first_cells("docs/dependencies.md", "## To test"), &tests, "crates of the tests");
+    let told = |heading: &str| first_cells("docs/dependencies.md", heading);
+    let there = &of("[dependencies]") | &of("[dev-dependencies]");
+    assert!(there.len() > 40, "{there:?}");
+    assert_same(&(&told("## To run") | &told("## To test")), &there, "crates");
+}
+
+#[test]
+fn the_table_of_imports_is_the_one_that_is_held() {
+    let backquoted = Regex::new("`([a-z:]+)`").unwrap();
+    let names = |cell: &str| backquoted.captures_iter(cell).map(|found| found[1].to_owned()).collect::<BTreeSet<_>>();
+    let text = page("docs/architecture.md");
+    let table = text.split_once("## Who may import whom").unwrap().1.split_once("\n## ").unwrap().0;
+    let rows = table.lines().filter_map(|line| line.strip_prefix("| `")?.split_once(" | "));
+    let mut told = BTreeMap::new();
+    for (modules, may) in rows {
+        told.extend(names(&format!("`{modules}")).into_iter().map(|module| (module, names(may))));
+    }
+    let entry = Regex::new(r#"\(\s*"([a-z]+)",\s*&\[([^\]]*)\]"#).unwrap();
+    let quoted = Regex::new("\"([a-z:]+)\"").unwrap();
+    let code = page("tests/architecture.rs");
+    let code = code.split_once("const IMPORTS").unwrap().1.split_once("];").unwrap().0;
+    let mut held = 0;
+    for row in entry.captures_iter(code) {
+        held += 1;
+        let may: BTreeSet<String> = quoted.captures_iter(&row[2]).map(|found| found[1].to_owned()).collect();
+        let told = told.get(&row[1]).unwrap_or_else(|| panic!("`{}` has no row", &row[1]));
+        // "all but `cli`" is what `app` says.
+        if &row[1] != "app" {
+            assert_same(told, &may, &format!("what `{}` may import", &row[1]));
+        }
+    }
+    assert!(held >= 12, "only {held} modules");
 }

@@ -23,6 +23,8 @@ use crate::harness::client::client;
 use crate::harness::command::binary;
 use crate::harness::setup::Setup;
 
+/// How much of the end of its log is shown when a test fails.
+const SHOWN: usize = 20_000;
 /// It says where it listens within this.
 const START: Duration = Duration::from_secs(20);
 
@@ -30,6 +32,9 @@ const START: Duration = Duration::from_secs(20);
 pub(crate) struct Gateway {
     child: Child,
     folder: tempfile::TempDir,
+    /// Where its standard error goes; the folder of it goes with the value.
+    log: PathBuf,
+    _beside: tempfile::TempDir,
     /// `127.0.0.1:4711` or `unix:/path`.
     pub(crate) address: String,
     /// The address of the control plane where it has its own.
@@ -50,8 +55,10 @@ impl Gateway {
 
     #[track_caller]
     pub(super) fn start(setup: Setup) -> Self {
-        let Setup { folder, environment, arguments, .. } = setup;
-        let log = std::fs::File::create(folder.path().join("log")).unwrap();
+        let Setup { folder, environment, arguments, log_inside, .. } = setup;
+        let beside = tempfile::Builder::new().prefix("log").tempdir().unwrap();
+        let log_path = if log_inside { folder.path() } else { beside.path() }.join("log");
+        let log = std::fs::File::create(&log_path).unwrap();
         let mut command = binary();
         command.current_dir(folder.path()).args(&arguments).envs(environment);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
@@ -72,7 +79,7 @@ impl Gateway {
         let Some(rest) = line.trim_end().split_once(" listening on ").map(|(_, rest)| rest) else {
             drop(child.kill());
             let status = child.wait();
-            let log = std::fs::read_to_string(folder.path().join("log")).unwrap_or_default();
+            let log = std::fs::read_to_string(&log_path).unwrap_or_default();
             panic!("the gateway did not start ({status:?}): {line}\n{log}");
         };
         let (main, admin) = match rest.split_once(", admin on ") {
@@ -81,7 +88,17 @@ impl Gateway {
         };
         let bare = |url: &str| url.trim_start_matches("http://").to_owned();
         let (address, admin) = (bare(main), admin.map(bare));
-        Self { child, folder, address, admin, announced: line.clone(), printed, client: client(false) }
+        Self {
+            child,
+            folder,
+            log: log_path,
+            _beside: beside,
+            address,
+            admin,
+            announced: line.clone(),
+            printed,
+            client: client(false),
+        }
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
@@ -175,7 +192,7 @@ impl Gateway {
 
     /// What it logged so far.
     pub(crate) fn log(&self) -> String {
-        std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+        std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 
     /// Its resident memory, in bytes.
@@ -216,7 +233,9 @@ impl Drop for Gateway {
         drop(self.child.wait());
         let log = self.log();
         if std::thread::panicking() {
-            eprintln!("the gateway's log:\n{log}");
+            let end = log.len().saturating_sub(SHOWN);
+            let end = log.ceil_char_boundary(end);
+            eprintln!("the gateway's log:\n{}", &log[end..]);
         } else {
             assert!(!log.contains("panicked at"), "the gateway panicked:\n{log}");
         }

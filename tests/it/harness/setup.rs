@@ -13,6 +13,7 @@ pub(crate) struct Setup {
     pub(super) folder: tempfile::TempDir,
     pub(super) environment: Vec<(String, String)>,
     pub(super) arguments: Vec<String>,
+    pub(super) log_inside: bool,
     server: String,
 }
 
@@ -21,7 +22,7 @@ impl Setup {
     pub(crate) fn new() -> Self {
         let folder = tempfile::Builder::new().prefix("aggd").tempdir().expect("no temporary folder");
         std::fs::create_dir(folder.path().join("sources.d")).unwrap();
-        Self { folder, environment: Vec::new(), arguments: Vec::new(), server: String::new() }
+        Self { folder, environment: Vec::new(), arguments: Vec::new(), log_inside: false, server: String::new() }
     }
 
     /// More of `aggd.yaml`; its `listen` and `database` replace the ones that are there otherwise.
@@ -53,6 +54,12 @@ impl Setup {
     /// One more argument.
     pub(crate) fn arg(mut self, argument: &str) -> Self {
         self.arguments.push(argument.to_owned());
+        self
+    }
+
+    /// The log is a file beside `aggd.yaml`, as with `aggd 2> log`.
+    pub(crate) fn log_inside(mut self) -> Self {
+        self.log_inside = true;
         self
     }
 

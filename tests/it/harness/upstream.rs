@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::collections::VecDeque;
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -188,6 +189,18 @@ pub(crate) fn unanswering() -> (String, Vec<socket2::Socket>) {
     }
     std::thread::sleep(Duration::from_millis(20));
     (format!("http://{address}"), held)
+}
+
+/// An `https` URL whose host greets before it is spoken to, and not in TLS.
+pub(crate) fn speaking_no_tls() -> String {
+    let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = socket.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for mut stream in socket.incoming().flatten() {
+            drop(stream.write_all(b"220 no TLS here\r\n"));
+        }
+    });
+    format!("https://{address}/")
 }
 
 fn bound() -> socket2::Socket {
