@@ -164,7 +164,10 @@ impl App {
         drop(tokio::time::timeout(Duration::from_secs(1), shared.tasks.idle()).await);
         flush.send_replace(true);
         for task in [Some(reloading), Some(sweeping), writing].into_iter().flatten() {
-            drop(task.await);
+            // The writer keeps its own time; none of them may keep the process from ending.
+            if tokio::time::timeout(FLUSH + Duration::from_secs(1), task).await.is_err() {
+                tracing::warn!("a task did not end in time and is cut off");
+            }
         }
         if let Some(store) = store {
             store.close().await;

@@ -13,13 +13,13 @@ const IMPORTS: [(&str, &[&str]); 13] = [
     ("policy", &["base"]),
     ("shape", &["base"]),
     ("config", &["base", "diag", "policy", "shape"]),
-    ("plan", &["base", "diag", "policy", "shape", "config::spec"]),
+    ("plan", &["base", "policy", "shape", "config::spec"]),
     ("live", &["base", "policy", "plan", "outbound", "record"]),
     ("outbound", &["base", "policy", "config::spec"]),
     ("record", &["base", "policy", "config::spec"]),
     ("request", &["base", "policy", "shape", "plan", "live", "outbound", "record", "config::spec"]),
-    ("inbound", &["base", "live", "record", "request", "config::spec", "plan", "policy"]),
-    ("reload", &["base", "diag", "config", "plan", "live", "record"]),
+    ("inbound", &["base", "live", "plan", "record", "request", "config::spec"]),
+    ("reload", &["base", "diag", "config", "plan", "live", "outbound", "record", "request"]),
     (
         "app",
         &[

@@ -43,7 +43,12 @@ fn named(path: &Path, cwd: &Path) -> Result<Location, Finding> {
     }
     if full.is_dir() {
         let server = full.join(SERVER_FILE);
-        return Ok(if server.is_file() { with_server(server, cwd) } else { without_server(full, cwd) });
+        if server.is_file() {
+            return Ok(with_server(server, cwd));
+        }
+        // The folder around the sources is as good an answer as theirs, if nothing in it is a source.
+        let inner = full.join(SOURCES_FOLDER);
+        return Ok(without_server(if inner.is_dir() && !holds_documents(&full) { inner } else { full }, cwd));
     }
     let help = format!("give an {SERVER_FILE}, or a folder with one, or a folder of sources");
     Err(missing(path, "there is no such file or folder".into(), help))
@@ -64,6 +69,11 @@ fn default(cwd: &Path) -> Result<Location, Finding> {
          or name your configuration: aggd --config PATH"
     );
     Err(missing(cwd, format!("no configuration here: neither {SERVER_FILE} nor {SOURCES_FOLDER}"), help))
+}
+
+fn holds_documents(folder: &Path) -> bool {
+    let is_yaml = |path: &Path| path.extension().is_some_and(|end| end == "yaml" || end == "yml");
+    std::fs::read_dir(folder).is_ok_and(|all| all.flatten().any(|entry| is_yaml(&entry.path())))
 }
 
 fn with_server(server: PathBuf, cwd: &Path) -> Location {

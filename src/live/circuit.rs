@@ -141,7 +141,7 @@ pub(crate) fn tell(source: &Name, change: &Change) {
         reason = change.reason.as_str(),
         generation = change.generation,
         consecutive_failures = change.consecutive_failures,
-        open_for_ms = change.open_for.map(|open_for| open_for.as_millis()),
+        open_for_ms = change.open_for.map(|open_for| open_for.as_secs_f64() * 1000.0),
         "circuit changed"
     );
 }

@@ -209,8 +209,11 @@ impl HttpPlan {
     }
 
     fn header(&self, name: &HeaderName, value: &Template, bound: &Bound) -> Result<Option<HeaderValue>, ParamError> {
-        let text = template::plain(value, bound).map(HeaderValue::try_from).transpose();
-        text.map_err(|_| ParamError::new(name.as_str(), "its value can't stand in a header: visible ASCII only"))
+        let text = template::plain(value, bound).map(|text| HeaderValue::from_str(&text)).transpose();
+        let parameter = template::parameters(value).next().unwrap_or(name.as_str());
+        text.map_err(|_| {
+            ParamError::new(parameter, format!("it stands in the header `{name}`, which takes visible ASCII only"))
+        })
     }
 
     /// The request for these parameters and this client's headers.

@@ -26,6 +26,14 @@ pub(crate) fn is_constant(template: &Template) -> bool {
     template.pieces.iter().all(|piece| matches!(piece, Piece::Literal(_)))
 }
 
+/// The parameters that a template names, in order.
+pub(crate) fn parameters(template: &Template) -> impl Iterator<Item = &str> {
+    template.pieces.iter().filter_map(|piece| match piece {
+        Piece::Placeholder(name) => Some(name.as_str()),
+        Piece::Literal(_) => None,
+    })
+}
+
 /// The text of a template as it is, for places that need no encoding; `None` where a parameter is absent.
 pub(crate) fn plain(template: &Template, bound: &Bound) -> Option<String> {
     let mut out = String::new();
@@ -55,10 +63,7 @@ pub(crate) fn path(template: &Template, bound: &Bound) -> Result<String, ParamEr
         }
     }
     let dotted = out.split('/').any(|segment| matches!(segment, "." | ".."));
-    match template.pieces.iter().find_map(|piece| match piece {
-        Piece::Placeholder(name) => Some(name),
-        Piece::Literal(_) => None,
-    }) {
+    match parameters(template).next() {
         Some(name) if dotted => Err(ParamError::new(name, "it makes a path segment `.` or `..`")),
         Some(_) | None => Ok(out),
     }

@@ -227,11 +227,8 @@ impl Reloader {
     fn refuse(&self, report: &Report, again: bool) -> LoadStatus {
         if !again {
             let findings = report.len();
-            tracing::error!(
-                findings,
-                "configuration refused, the old one stays in force\n{}",
-                report.render_text(false)
-            );
+            let report = report.render_text(false);
+            tracing::error!(findings, report, "configuration refused, the old one stays in force");
         }
         LoadStatus {
             result: "rejected",

@@ -57,8 +57,11 @@ pub(crate) fn route(
         }
     };
     summary.write_headers(&placed, &mut headers);
-    for (name, value) in &route.headers {
-        headers.append(name, value.clone());
+    if status == StatusCode::OK {
+        // What a route says of its answers (that they may be kept, say) is not true of its refusals.
+        for (name, value) in &route.headers {
+            headers.append(name, value.clone());
+        }
     }
     let unchanged = status == StatusCode::OK && is_unchanged(ctx, &headers);
     let (status, body) = if unchanged { (StatusCode::NOT_MODIFIED, Bytes::new()) } else { (status, body) };

@@ -154,9 +154,19 @@ async fn timed(
                 flight.shared.metrics.server.deadline_exceeded(Stage::Attempt);
             }
             let kind = if by_client { Kind::DeadlineExceeded } else { Kind::AttemptTimeout };
-            let message = format!("timed out after {}", Pretty(budget));
+            let message = format!("timed out after {}", Pretty(configured(flight, budget)));
             Attempt::Failed { kind, status: None, message, retry_after: None }
         }
+    }
+}
+
+/// The timeout as it is configured: what is left of it after waiting in line would puzzle whoever looks for it.
+fn configured(flight: &Flight, budget: Duration) -> Duration {
+    let plan = &flight.source.plan;
+    match plan.attempt_timeout {
+        _ if flight.end.by_client => budget,
+        Some(attempt) if attempt <= budget => attempt,
+        Some(_) | None => plan.flight_timeout(),
     }
 }
 
@@ -253,7 +263,7 @@ fn conclude(flight: &Flight, permit: Permit, attempt: Attempt, started: Moment, 
                 request_id = &*flight.request_id,
                 source = source.plan.name.as_str(),
                 kind = kind.as_str(),
-                elapsed_ms = took.as_millis(),
+                elapsed_ms = took.as_secs_f64() * 1000.0,
                 error = message,
                 "attempt failed"
             );

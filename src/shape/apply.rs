@@ -70,7 +70,7 @@ impl Shape {
             }
         }
         let projected = match (&plan.job, &text) {
-            (Job::Whole, Cow::Borrowed(_)) => body.clone(),
+            (Job::Whole, Cow::Borrowed(_)) => body.slice_ref(body.trim_ascii()),
             (job, _) => {
                 let mut out = Output::new(text.len(), &work);
                 out.write(job, &text, &found)?;
