@@ -2,6 +2,7 @@
 
 mod clock;
 mod duration;
+mod hex;
 mod moment;
 mod name;
 
@@ -12,6 +13,7 @@ mod tasks;
 pub(crate) use clock::Clock;
 pub(crate) use duration::Pretty;
 pub(crate) use duration::parse_duration;
+pub(crate) use hex::hex;
 pub(crate) use moment::Moment;
 pub(crate) use name::Name;
 

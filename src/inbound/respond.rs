@@ -24,7 +24,12 @@ use hyper::body::Incoming;
 use hyper::body::SizeHint;
 use tokio::sync::mpsc;
 use tower::ServiceExt;
+use tower_http::compression::Compression;
+use tower_http::compression::predicate::NotForContentType;
+use tower_http::compression::predicate::Predicate;
+use tower_http::compression::predicate::SizeAbove;
 
+use crate::base::hex;
 use crate::inbound::listen::Peer;
 use crate::inbound::serve::Plane;
 use crate::inbound::server::Server;
@@ -39,6 +44,8 @@ use crate::request::Trace;
 use crate::request::Trail;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Bodies below this are sent as they are.
+const COMPRESS_ABOVE_BYTES: u16 = 1024;
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// Paths of the control plane that the main listener serves in any case.
 const PROBES: [&str; 2] = ["/livez", "/readyz"];
@@ -53,6 +60,19 @@ pub(crate) struct Service {
 }
 
 impl Service {
+    /// Answers one request, compressed where the client takes that and it is worth it.
+    pub(crate) async fn answer_encoded(self, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+        if !request.headers().contains_key(header::ACCEPT_ENCODING) {
+            return self.answer(request).await;
+        }
+        let worth_it = SizeAbove::new(COMPRESS_ABOVE_BYTES)
+            .and(NotForContentType::const_new("text/event-stream"))
+            .and(NotForContentType::const_new("application/x-ndjson"));
+        let service = tower::service_fn(move |request| self.clone().answer(request));
+        let response = Compression::new(service).compress_when(worth_it).oneshot(request).await?;
+        Ok(response.map(Body::new))
+    }
+
     /// Answers one request. A panic anywhere in its work is its own 500, never the end of the process.
     pub(crate) async fn answer(self, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
         let request_id = request_id(request.headers());
@@ -143,7 +163,7 @@ fn request_id(headers: &HeaderMap) -> Arc<str> {
     let given = headers.get(X_REQUEST_ID).and_then(|value| value.to_str().ok());
     match given.filter(|id| !id.is_empty() && id.len() <= 128 && id.bytes().all(|b| b.is_ascii_graphic())) {
         Some(id) => id.into(),
-        None => format!("{:032x}", fastrand::u128(..)).into(),
+        None => String::from_utf8_lossy(&hex::<32>(fastrand::u128(..))).into(),
     }
 }
 

@@ -13,10 +13,6 @@ use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::sync::watch;
-use tower_http::compression::Compression;
-use tower_http::compression::predicate::NotForContentType;
-use tower_http::compression::predicate::Predicate;
-use tower_http::compression::predicate::SizeAbove;
 
 use crate::inbound::control;
 use crate::inbound::listen::Listener;
@@ -31,8 +27,6 @@ const MAX_HEAD_BYTES: usize = 64 * 1024;
 const MAX_STREAMS: u32 = 256;
 /// Streams that a client reset and that are not yet gone: more ends the connection (rapid reset).
 const MAX_RESETS: usize = 32;
-/// Bodies below this are sent as they are.
-const COMPRESS_ABOVE_BYTES: u16 = 1024;
 /// After a failed accept (no file descriptors left) new ones are not tried for this long.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -75,13 +69,8 @@ pub(crate) async fn serve(
             continue;
         };
         let service = Service { server: Arc::clone(&server), control: control.clone(), plane, peer };
-        let service = tower::service_fn(move |request| service.clone().answer(request));
-        let compressed = Compression::new(service).compress_when(
-            SizeAbove::new(COMPRESS_ABOVE_BYTES)
-                .and(NotForContentType::const_new("text/event-stream"))
-                .and(NotForContentType::const_new("application/x-ndjson")),
-        );
-        let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(compressed));
+        let service = tower::service_fn(move |request| service.clone().answer_encoded(request));
+        let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
         let connection = graceful.watch(connection.into_owned());
         drop(server.shared.tasks.spawn(async move {
             let _open = open;

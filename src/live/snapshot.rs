@@ -28,7 +28,7 @@ pub(crate) struct Snapshot {
     pub(crate) plan: Plan,
     /// In the order of `plan.sources`.
     pub(crate) sources: Vec<Arc<LiveSource>>,
-    /// By the address of their plan's path and method: in the order of `plan.routes`.
+    /// In the order of `plan.routes`.
     pub(crate) routes: Vec<Arc<LiveRoute>>,
     pub(crate) cache: Arc<Cache>,
     /// The global semaphore over all sources.
@@ -77,10 +77,9 @@ impl Snapshot {
         self.plan.by_name.get(name).and_then(|place| self.sources.get(*place))
     }
 
-    /// The handles of a route of this snapshot's plan.
-    pub(crate) fn route(&self, plan: &Arc<RoutePlan>) -> Option<&Arc<LiveRoute>> {
-        let place = self.plan.routes.iter().position(|route| Arc::ptr_eq(route, plan))?;
-        self.routes.get(place)
+    /// The route at a place of the plan, with its handles.
+    pub(crate) fn route(&self, place: usize) -> Option<(&Arc<RoutePlan>, &Arc<LiveRoute>)> {
+        self.plan.routes.get(place).zip(self.routes.get(place))
     }
 }
 

@@ -60,7 +60,8 @@ pub(crate) fn compile(spec: Spec) -> Plan {
         routes.insert(0, Arc::new(aggregate(&sources)));
     }
     let mut table = RouteTable::default();
-    let targets = routes.iter().map(|route| (&*route.path, route.method.clone(), Target::Route(Arc::clone(route))));
+    let numbered = routes.iter().enumerate();
+    let targets = numbered.map(|(place, route)| (&*route.path, route.method.clone(), Target::Route(place)));
     let single = ("/aggregate/{source}", Method::GET, Target::Single);
     for (path, method, target) in targets.chain([single]) {
         if let Err(clash) = table.add(path, method, target) {

@@ -1,11 +1,7 @@
 //! Which route a request is for.
 
-use std::sync::Arc;
-
 use http::Method;
 use percent_encoding::percent_decode_str;
-
-use crate::plan::route::RoutePlan;
 
 /// Everything of the data plane, by path and method.
 #[derive(Debug, Default)]
@@ -14,19 +10,19 @@ pub(crate) struct RouteTable {
 }
 
 /// What a path of the data plane leads to.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Target {
-    /// A configured route, or the built-in `/aggregate`.
-    Route(Arc<RoutePlan>),
+    /// A configured route, or the built-in `/aggregate`: the place of it in the plan.
+    Route(usize),
     /// `/aggregate/{source}`.
     Single,
 }
 
 /// How a path and method were found.
 #[derive(Debug)]
-pub(crate) enum Matched<'t> {
+pub(crate) enum Matched {
     /// The target, and the path's parameters, percent-decoded.
-    Found(&'t Target, Vec<(String, String)>),
+    Found(Target, Vec<(String, String)>),
     /// The path is known; these are its methods.
     WrongMethod(Vec<Method>),
     /// A path parameter is not UTF-8 once decoded.
@@ -57,7 +53,7 @@ impl RouteTable {
     }
 
     /// Finds the target of a request. HEAD is answered by GET.
-    pub(crate) fn find(&self, path: &str, method: &Method) -> Matched<'_> {
+    pub(crate) fn find(&self, path: &str, method: &Method) -> Matched {
         let Ok(found) = self.paths.at(path) else { return Matched::Unknown };
         let wanted = if method == Method::HEAD { &Method::GET } else { method };
         let Some((_, target)) = found.value.iter().find(|(known, _)| known == wanted) else {
@@ -68,7 +64,7 @@ impl RouteTable {
             let Ok(value) = percent_decode_str(raw).decode_utf8() else { return Matched::BadPath };
             params.push((name.to_owned(), value.into_owned()));
         }
-        Matched::Found(target, params)
+        Matched::Found(*target, params)
     }
 }
 

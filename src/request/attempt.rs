@@ -92,7 +92,7 @@ async fn queue(flight: &Flight) -> Result<GateSlot, Arc<Failure>> {
     let slot = flight.snapshot.gate.acquire(&flight.shared.clock, flight.end.at).await;
     let waited = flight.shared.clock.now().since(now);
     flight.snapshot.gate_metrics.granted(waited);
-    flight.trail.note(now, &flight.source.plan.name, || format!("global semaphore: waited {}", Pretty(waited)));
+    flight.trail.note(&flight.shared.clock, &flight.source.plan.name, || format!("global semaphore: waited {}", Pretty(waited)));
     slot.map_err(|refusal| {
         let message = match refusal {
             Refusal::CapacityFull => {
@@ -113,7 +113,7 @@ fn admit(flight: &Flight, now: Moment, budget: Duration) -> Result<Permit, Arc<F
         tell(&source.plan.name, change);
     }
     let permit = asked.permit.map_err(|denied| circuit_refusal(&denied))?;
-    flight.trail.note(now, &source.plan.name, || {
+    flight.trail.note(&flight.shared.clock, &source.plan.name, || {
         format!("circuit: {}", if permit.is_probe() { "half-open, this call is the probe" } else { "closed" })
     });
     Ok(permit)
@@ -208,7 +208,7 @@ async fn decode(flight: &Flight, shape: &Arc<Shape>, answer: Answer, content_typ
     if flight.trail.is_on() {
         for found in shape.matches(&body) {
             let text = || format!("projection: {} ← {}: {} match(es)", found.field, found.path, found.count);
-            flight.trail.note(flight.shared.clock.now(), &flight.source.plan.name, text);
+            flight.trail.note(&flight.shared.clock, &flight.source.plan.name, text);
         }
     }
     let shaped = if body.len() > PROJECT_INLINE_BYTES {
@@ -254,7 +254,7 @@ fn conclude(flight: &Flight, permit: Permit, attempt: Attempt, started: Moment, 
     source.metrics.attempted(kind, took);
     match attempt {
         Attempt::Data(body) => {
-            flight.trail.note(ended, &source.plan.name, || format!("attempt: answered in {}", Pretty(took)));
+            flight.trail.note(&flight.shared.clock, &source.plan.name, || format!("attempt: answered in {}", Pretty(took)));
             let etag = rapidhash::v3::rapidhash_v3(&body);
             Ok(Arc::new(Fetched { body, took, etag }))
         }
@@ -267,7 +267,7 @@ fn conclude(flight: &Flight, permit: Permit, attempt: Attempt, started: Moment, 
                 error = message,
                 "attempt failed"
             );
-            flight.trail.note(ended, &source.plan.name, || {
+            flight.trail.note(&flight.shared.clock, &source.plan.name, || {
                 format!("attempt: {} after {}: {message}", kind.as_str(), Pretty(took))
             });
             Err(Arc::new(Failure { kind, status, message, took, retry_after }))

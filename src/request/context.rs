@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::HeaderMap;
 use http::HeaderValue;
 use http::Method;
@@ -10,6 +11,7 @@ use http::Method;
 use crate::base::Clock;
 use crate::base::Moment;
 use crate::base::Tasks;
+use crate::base::hex;
 use crate::live::Live;
 use crate::live::Snapshot;
 use crate::plan::RequestValues;
@@ -58,12 +60,11 @@ impl Trace {
     /// Continues the client's trace, or starts one where there is none or a malformed one.
     pub(crate) fn read(headers: &HeaderMap) -> Self {
         let known = headers.get("traceparent").and_then(|value| value.to_str().ok()).and_then(trace_id_and_flags);
-        let span = fastrand::u64(1..);
-        let text = match known {
-            Some((trace, flags)) => format!("00-{trace}-{span:016x}-{flags}"),
-            None => format!("00-{:032x}-{span:016x}-00", fastrand::u128(1..)),
-        };
-        let parent = HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static(""));
+        let span = hex::<16>(fastrand::u64(1..).into());
+        let fresh = hex::<32>(fastrand::u128(1..));
+        let (trace, flags) = known.map_or((&fresh[..], &b"00"[..]), |(trace, flags)| (trace.as_bytes(), flags.as_bytes()));
+        let text = [b"00-", trace, b"-", &span, b"-", flags].concat();
+        let parent = HeaderValue::from_maybe_shared(Bytes::from(text)).unwrap_or_else(|_| HeaderValue::from_static(""));
         let state = known.and_then(|_| headers.get("tracestate").cloned());
         Self { parent, state }
     }

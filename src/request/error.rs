@@ -20,6 +20,7 @@ use crate::plan::ParamError;
 use crate::policy::breaker::retry_after_s;
 use crate::policy::outcome::Kind;
 use crate::request::context::Ask;
+use crate::request::envelope::Writer;
 use crate::request::reply::After;
 use crate::request::reply::Reply;
 use crate::request::reply::ReplyBody;
@@ -41,7 +42,7 @@ struct Rest {
     /// Members of its own.
     more: Map<String, Value>,
     /// JSON members as text, appended as they are: the parts that did succeed.
-    tail: String,
+    tail: Vec<u8>,
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
@@ -49,7 +50,7 @@ impl Problem {
     /// A problem with no members of its own.
     pub(crate) fn new(status: StatusCode, name: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
         let detail = detail.into();
-        let rest = Rest { name, title, detail, more: Map::new(), tail: String::new(), headers: Vec::new() };
+        let rest = Rest { name, title, detail, more: Map::new(), tail: Vec::new(), headers: Vec::new() };
         Self { status, rest: Box::new(rest) }
     }
 
@@ -66,7 +67,7 @@ impl Problem {
     }
 
     /// Adds JSON members, written `"a":1,"b":2`.
-    pub(crate) fn tail(mut self, members: String) -> Self {
+    pub(crate) fn tail(mut self, members: Vec<u8>) -> Self {
         self.rest.tail = members;
         self
     }
@@ -171,19 +172,21 @@ impl Problem {
         members.insert("status".into(), self.status.as_u16().into());
         members.insert("detail".into(), self.rest.detail.as_str().into());
         members.insert("instance".into(), request_id.into());
-        let mut out = String::from("{");
+        let mut out = Writer::default();
+        let mut before = "{";
         for (name, value) in members.iter().chain(&self.rest.more) {
-            if out.len() > 1 {
-                out.push(',');
-            }
-            out.push_str(&format!("{}:{value}", Value::from(name.as_str())));
+            out.text(before);
+            before = ",";
+            out.string(name);
+            out.text(":");
+            out.text(&value.to_string());
         }
         if !self.rest.tail.is_empty() {
-            out.push(',');
-            out.push_str(&self.rest.tail);
+            out.text(before);
+            out.json(&self.rest.tail);
         }
-        out.push('}');
-        out.into()
+        out.text("}");
+        out.into_bytes().into()
     }
 
     /// The headers, content type first.

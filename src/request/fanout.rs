@@ -20,8 +20,9 @@ pub(crate) struct Gathered {
 pub(crate) async fn gather(ctx: &Context<'_>, tag: &Tag, calls: Vec<PartCall>) -> Gathered {
     let mut refreshes = Vec::new();
     let mut begun = Vec::with_capacity(calls.len());
+    let now = ctx.now();
     for call in calls {
-        begun.push(source::begin(ctx, tag, call, &mut refreshes));
+        begun.push(source::begin(ctx, tag, call, now, &mut refreshes));
     }
     let all_known = begun.iter().all(|part| matches!(part, Begun::Known(_)));
     let parts = if all_known {

@@ -4,6 +4,7 @@ mod admit;
 mod assemble;
 mod attempt;
 mod context;
+mod envelope;
 mod error;
 mod fanout;
 mod flight;
@@ -12,6 +13,7 @@ mod progress;
 mod reply;
 mod single;
 mod source;
+mod summary;
 mod trail;
 
 use std::sync::Arc;
@@ -28,6 +30,7 @@ pub(crate) use reply::Reply;
 pub(crate) use reply::ReplyBody;
 pub(crate) use trail::Trail;
 
+use crate::live::LiveRoute;
 use crate::plan::Matched;
 use crate::plan::RoutePlan;
 use crate::plan::Target;
@@ -41,27 +44,31 @@ use crate::request::progress::Form;
 pub(crate) async fn run(shared: &Arc<Shared>, ask: Ask<'_>) -> Option<Reply> {
     let snapshot = shared.live.load();
     let (target, path_params) = match snapshot.plan.table.find(ask.path, ask.method) {
-        Matched::Found(target, params) => (target.clone(), params),
+        Matched::Found(target, params) => (target, params),
         Matched::WrongMethod(known) => return Some(Problem::wrong_method(&known).reply(&ask)),
         Matched::BadPath => return Some(Problem::bad_path().reply(&ask)),
         Matched::Unknown => return None,
     };
-    let answer = match target {
-        Target::Route(route) => match Context::admit(shared, &snapshot, &ask, path_params, route.timeout) {
-            Ok(ctx) => run_route(ctx, &route).await,
-            Err(problem) => Err(problem),
+    let (answer, handles) = match target {
+        Target::Route(place) => {
+            let (route, handles) = snapshot.route(place)?;
+            let answer = match Context::admit(shared, &snapshot, &ask, path_params, route.timeout) {
+                Ok(ctx) => run_route(ctx, route, handles).await,
+                Err(problem) => Err(problem),
+            };
+            (answer, handles)
         }
-        .map_err(|problem| (problem, snapshot.route(&route))),
-        Target::Single => match single::admit(shared, &snapshot, &ask, path_params) {
-            Ok((ctx, place)) => single::run(&ctx, place).await,
-            Err(problem) => Err(problem),
+        Target::Single => {
+            let answer = match single::admit(shared, &snapshot, &ask, path_params) {
+                Ok((ctx, place)) => single::run(&ctx, place).await,
+                Err(problem) => Err(problem),
+            };
+            (answer, &snapshot.single)
         }
-        .map_err(|problem| (problem, Some(&snapshot.single))),
     };
-    Some(answer.unwrap_or_else(|(problem, route)| {
-        if let Some(route) = route {
-            route.metrics.answered("refused", problem.status.as_u16(), shared.clock.now().since(ask.arrived));
-        }
+    Some(answer.unwrap_or_else(|problem| {
+        let took = shared.clock.now().since(ask.arrived);
+        handles.metrics.answered("refused", problem.status.as_u16(), took);
         problem.reply(&ask)
     }))
 }
@@ -72,8 +79,7 @@ pub(crate) fn methods(shared: &Shared, path: &str) -> Option<Vec<Method>> {
 }
 
 /// One route: which parts, all their parameters checked before anything is called, all parts at once, one answer.
-async fn run_route(ctx: Context<'_>, route: &Arc<RoutePlan>) -> Result<Reply, Problem> {
-    let handles = ctx.snapshot.route(route).ok_or_else(Problem::internal)?;
+async fn run_route(ctx: Context<'_>, route: &Arc<RoutePlan>, handles: &Arc<LiveRoute>) -> Result<Reply, Problem> {
     let chosen = admit::choose(&ctx, route)?;
     let calls = admit::bind(&ctx, route, &chosen)?;
     if let Some(form) = Form::asked(ctx.ask.headers, ctx.ask.method, route) {

@@ -25,6 +25,8 @@ use crate::request::context::Ask;
 use crate::request::context::Context;
 use crate::request::context::Deadline;
 use crate::request::context::Shared;
+use crate::request::envelope;
+use crate::request::envelope::Writer;
 use crate::request::fanout::Gathered;
 use crate::request::part::Part;
 use crate::request::reply::After;
@@ -66,12 +68,15 @@ impl Form {
     }
 
     /// One event. A JSON text may be laid out over lines, which neither form can hold: there, line breaks are blanks.
-    fn write(self, event: &str, data: &str) -> Bytes {
-        let data = data.replace(['\n', '\r'], " ");
-        match self {
-            Self::Events => format!("event: {event}\ndata: {data}\n\n").into(),
-            Self::Lines => format!("{{\"{event}\":{data}}}\n").into(),
+    fn write(self, event: &str, mut data: Vec<u8>) -> Bytes {
+        for byte in data.iter_mut().filter(|byte| matches!(**byte, b'\n' | b'\r')) {
+            *byte = b' ';
         }
+        let (before, after) = match self {
+            Self::Events => (format!("event: {event}\ndata: "), "\n\n"),
+            Self::Lines => (format!("{{\"{event}\":"), "}\n"),
+        };
+        [before.as_bytes(), &data, after.as_bytes()].concat().into()
     }
 }
 
@@ -150,7 +155,7 @@ async fn tell(ctx: &Context<'_>, owned: &Owned, calls: Vec<PartCall>, form: Form
     let tag = &owned.handles.tag;
     let mut begun = Vec::with_capacity(calls.len());
     for (place, call) in calls.into_iter().enumerate() {
-        begun.push((place, source::begin(ctx, tag, call, &mut refreshes)));
+        begun.push((place, source::begin(ctx, tag, call, ctx.now(), &mut refreshes)));
     }
     let finish = |(place, part)| async move { (place, source::finish(ctx, tag, part).await) };
     let mut coming: FuturesUnordered<_> = begun.into_iter().map(finish).collect();
@@ -158,10 +163,10 @@ async fn tell(ctx: &Context<'_>, owned: &Owned, calls: Vec<PartCall>, form: Form
     while let Some((place, part)) = coming.next().await {
         let plan = owned.chosen.get(place).and_then(|at| owned.route.parts.get(*at));
         if let (Some(plan), Some(slot)) = (plan, known.get_mut(place)) {
-            let mut text = String::new();
-            assemble::result(&mut text, plan, &part);
+            let mut text = Writer::default();
+            envelope::result(&mut text, plan, &part);
             *slot = Some(part);
-            if events.send(form.write("result", &text)).await.is_err() {
+            if events.send(form.write("result", text.into_bytes())).await.is_err() {
                 return;
             }
         }
@@ -170,7 +175,7 @@ async fn tell(ctx: &Context<'_>, owned: &Owned, calls: Vec<PartCall>, form: Form
     let gathered = Gathered { parts: known.into_iter().flatten().collect(), refreshes };
     let (rest, after) = assemble::rest(ctx, &owned.route, &owned.handles, &owned.chosen, gathered);
     // A reader that has gone has gone; what was done is recorded all the same.
-    drop(events.send(form.write("done", &rest)).await);
+    drop(events.send(form.write("done", rest)).await);
     after.begin(ctx.shared);
 }
 
@@ -180,8 +185,8 @@ mod tests {
 
     #[test]
     fn an_event_never_spans_lines_of_its_data() {
-        let written = Form::Events.write("result", "{\n\"a\": 1}\r\n");
+        let written = Form::Events.write("result", b"{\n\"a\": 1}\r\n".to_vec());
         assert_eq!(&written[..], b"event: result\ndata: { \"a\": 1}  \n\n");
-        assert_eq!(&Form::Lines.write("done", "{\n}")[..], b"{\"done\":{ }}\n");
+        assert_eq!(&Form::Lines.write("done", b"{\n}".to_vec())[..], b"{\"done\":{ }}\n");
     }
 }

@@ -27,6 +27,8 @@ use crate::request::assemble;
 use crate::request::context::Ask;
 use crate::request::context::Context;
 use crate::request::context::Shared;
+use crate::request::envelope;
+use crate::request::envelope::Writer;
 use crate::request::error::Problem;
 use crate::request::flight;
 use crate::request::flight::RawAnswer;
@@ -39,6 +41,7 @@ use crate::request::reply::After;
 use crate::request::reply::Reply;
 use crate::request::reply::ReplyBody;
 use crate::request::source;
+use crate::request::summary;
 
 /// Finds the source that the path names, and admits the request with that source's timeout.
 pub(crate) fn admit<'a>(
@@ -75,7 +78,7 @@ async fn fetch(ctx: &Context<'_>, call: PartCall, wants_raw: bool) -> (Part, Opt
     let now = ctx.now();
     let source = Arc::clone(&call.source);
     source.metrics.cache(CacheResult::Bypass);
-    ctx.ask.trail.note(now, &source.plan.name, || "cache: not asked".into());
+    ctx.ask.trail.note(&ctx.shared.clock, &source.plan.name, || "cache: not asked".into());
     if let Err(refusal) = flight::refused(&source, now) {
         return (Part::bad(refusal, Origin::Refused), None);
     }
@@ -136,7 +139,7 @@ fn reply(ctx: &Context<'_>, source: &LiveSource, part: &Part, raw: Option<RawAns
         if let Ok(timing) = HeaderValue::try_from(timing) {
             headers.insert(HeaderName::from_static("server-timing"), timing);
         }
-        if let Ok(etag) = HeaderValue::try_from(assemble::etag(std::iter::once(part))) {
+        if let Ok(etag) = HeaderValue::try_from(summary::etag(std::iter::once(part))) {
             headers.insert(header::ETAG, etag);
         }
         if assemble::is_unchanged(ctx, &headers) {
@@ -156,11 +159,12 @@ fn json_headers() -> HeaderMap {
 fn body(source: &LiveSource, part: &Part) -> Bytes {
     let name = &source.plan.name;
     let spec = PartSpec { alias: name.clone(), source: name.clone(), params: Vec::new(), required: false };
-    let mut out = String::new();
-    assemble::result(&mut out, &PartPlan::new(&spec, 0), part);
-    out.pop();
-    out.push_str(",\"cached\":false}");
-    out.into()
+    let mut out = Writer::default();
+    envelope::result(&mut out, &PartPlan::new(&spec, 0), part);
+    let mut bytes = out.into_bytes();
+    bytes.pop();
+    bytes.extend_from_slice(b",\"cached\":false}");
+    bytes.into()
 }
 
 fn audit(ctx: &Context<'_>, source: &LiveSource, part: &Part, status: StatusCode) -> AuditRecord {

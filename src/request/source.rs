@@ -89,8 +89,13 @@ impl Begun {
 }
 
 /// Serves from cache, or joins or starts the call. Waits for nothing.
-pub(crate) fn begin(ctx: &Context<'_>, tag: &Tag, call: PartCall, refreshes: &mut Vec<Refresh>) -> Begun {
-    let started = ctx.now();
+pub(crate) fn begin(
+    ctx: &Context<'_>,
+    tag: &Tag,
+    call: PartCall,
+    started: Moment,
+    refreshes: &mut Vec<Refresh>,
+) -> Begun {
     if let CallPlan::Static(data) = &call.source.plan.call {
         return Begun::Known(constant(data));
     }
@@ -124,7 +129,7 @@ pub(crate) fn begin(ctx: &Context<'_>, tag: &Tag, call: PartCall, refreshes: &mu
             let mut ends_by = Some(started.after(call.source.plan.flight_timeout()));
             if let Some(lead) = lead {
                 if let Err(refusal) = flight::refused(&call.source, started) {
-                    ctx.ask.trail.note(started, &call.source.plan.name, || refusal.message.clone());
+                    ctx.ask.trail.note(&ctx.shared.clock, &call.source.plan.name, || refusal.message.clone());
                     lead.complete(Err(Arc::clone(&refusal)), started);
                     let origin = Origin::Refused;
                     return Begun::Lost(Box::new(Lost { call, key: Some(key), failure: refusal, origin, started }));
@@ -133,10 +138,10 @@ pub(crate) fn begin(ctx: &Context<'_>, tag: &Tag, call: PartCall, refreshes: &mu
                 if settings.coalesce.is_none() {
                     flight.bound_by(ctx.deadline);
                 }
-                ctx.ask.trail.note(started, &call.source.plan.name, || "cache: miss; leads the call".into());
+                ctx.ask.trail.note(&ctx.shared.clock, &call.source.plan.name, || "cache: miss; leads the call".into());
                 flight::start_led(flight, lead);
             } else {
-                ctx.ask.trail.note(started, &call.source.plan.name, || "cache: miss; joins a call in the air".into());
+                ctx.ask.trail.note(&ctx.shared.clock, &call.source.plan.name, || "cache: miss; joins a call in the air".into());
                 // It may have started under another configuration's timeout.
                 ends_by = ends_by.filter(|_| settings.coalesce.is_some_and(|set| set.max_age.is_none()));
             }
@@ -201,7 +206,7 @@ pub(crate) async fn wait(
             let kind = if ctx.deadline.by_client { Kind::DeadlineExceeded } else { Kind::AttemptTimeout };
             let took = ctx.now().since(started);
             let message = format!("no answer within the request's {}", Pretty(ctx.budget));
-            ctx.ask.trail.note(ctx.now(), &source.plan.name, || message.clone());
+            ctx.ask.trail.note(&ctx.shared.clock, &source.plan.name, || message.clone());
             let failure = Failure { kind, status: None, message, took, retry_after: None };
             Landing { result: Err(Arc::new(failure)), stored: false }
         }
@@ -226,7 +231,7 @@ async fn recover(ctx: &Context<'_>, tag: &Tag, lost: Lost) -> Part {
     lost.call.source.metrics.answered(part.status.as_str(), ctx.now().since(lost.started));
     if let Some(note) = &part.fallback {
         lost.call.source.metrics.fell_back(note.via);
-        ctx.ask.trail.note(ctx.now(), &plan.name, || format!("answered by `{}` instead", note.via));
+        ctx.ask.trail.note(&ctx.shared.clock, &plan.name, || format!("answered by `{}` instead", note.via));
     }
     part
 }
@@ -266,7 +271,7 @@ async fn fall_back(ctx: &Context<'_>, tag: &Tag, lost: &Lost, part: &mut Part, w
                 Err(why) => why,
             },
         };
-        ctx.ask.trail.note(ctx.now(), &plan.name, || format!("fallback `{}`: {why}", step.as_str()));
+        ctx.ask.trail.note(&ctx.shared.clock, &plan.name, || format!("fallback `{}`: {why}", step.as_str()));
         part.tried.push(step.as_str());
     }
 }
@@ -289,7 +294,7 @@ async fn call_instead(ctx: &Context<'_>, tag: &Tag, lost: &Lost, place: usize) -
     let call = PartCall { alias: lost.call.alias.clone(), source: Arc::clone(source), bound };
     let deadline = lost.started.after(lost.call.source.plan.timeout).min(ctx.deadline.at);
     let mut refreshes = Vec::new();
-    let begun = begin(ctx, tag, call, &mut refreshes);
+    let begun = begin(ctx, tag, call, ctx.now(), &mut refreshes);
     // A refresh that is due for the stand-in is left to those who ask for that source itself.
     drop(refreshes);
     let part = tokio::time::timeout_at(ctx.shared.clock.instant(deadline), finish(ctx, tag, begun)).await;
@@ -325,7 +330,7 @@ fn hit(
     freshness: Freshness,
 ) -> Part {
     let origin = Origin::Cache { age, left_ms: left_ms(entry, Some(settings), age) };
-    ctx.ask.trail.note(ctx.now(), &call.source.plan.name, || format!("cache: hit, {} old", Pretty(age)));
+    ctx.ask.trail.note(&ctx.shared.clock, &call.source.plan.name, || format!("cache: hit, {} old", Pretty(age)));
     match entry.value() {
         Ok(fetched) => {
             let (status, counted) = match freshness {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 
+use crate::base::Clock;
 use crate::base::Moment;
 use crate::base::Name;
 
@@ -28,9 +29,9 @@ impl Trail {
     }
 
     /// Notes a decision; the text is made only when somebody reads it.
-    pub(crate) fn note(&self, at: Moment, source: &Name, text: impl FnOnce() -> String) {
+    pub(crate) fn note(&self, clock: &Clock, source: &Name, text: impl FnOnce() -> String) {
         if let Some(notes) = &self.notes {
-            let note = Note { at, source: source.clone(), text: text() };
+            let note = Note { at: clock.now(), source: source.clone(), text: text() };
             notes.lock().unwrap_or_else(PoisonError::into_inner).push(note);
         }
     }
