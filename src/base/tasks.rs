@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 
+use futures_util::FutureExt;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
@@ -41,10 +42,11 @@ impl Tasks {
     {
         self.shared.running.fetch_add(1, Ordering::AcqRel);
         let running = Running(Arc::clone(&self.shared));
-        tokio::spawn(async move {
-            let _running = running;
-            work.await
-        })
+        // A combinator rather than a block, which would hold the work twice: as its capture and as what it awaits.
+        tokio::spawn(work.map(move |output| {
+            drop(running);
+            output
+        }))
     }
 
     /// How many run.

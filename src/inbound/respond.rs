@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::Context;
 use std::task::Poll;
@@ -69,7 +70,7 @@ impl Service {
             .and(NotForContentType::const_new("text/event-stream"))
             .and(NotForContentType::const_new("application/x-ndjson"));
         let service = tower::service_fn(move |request| self.clone().answer(request));
-        let response = Compression::new(service).compress_when(worth_it).oneshot(request).await?;
+        let response = Box::pin(Compression::new(service).compress_when(worth_it).oneshot(request)).await?;
         Ok(response.map(Body::new))
     }
 
@@ -79,8 +80,8 @@ impl Service {
         let trace = Trace::read(request.headers());
         let parent = trace.parent.clone();
         let metrics = Arc::clone(&self.server.shared.metrics);
-        let work = self.route(request, Arc::clone(&request_id), trace);
-        let mut response = match AssertUnwindSafe(work).catch_unwind().await {
+        let work = pin!(AssertUnwindSafe(self.route(request, Arc::clone(&request_id), trace)).catch_unwind());
+        let mut response = match work.await {
             Ok(response) => response,
             Err(_) => {
                 metrics.server.panicked();
@@ -125,7 +126,7 @@ impl Service {
                 return of_problem(&unknown_path(path), &request_id);
             }
         }
-        self.ask_control(request, &request_id).await
+        Box::pin(self.ask_control(request, &request_id)).await
     }
 
     async fn ask_control(self, request: Request<Incoming>, request_id: &Arc<str>) -> Response<Body> {

@@ -7,6 +7,7 @@ use http::Method;
 use http::Request;
 use http::Uri;
 use http::header::CONNECTION;
+use http::header::CONTENT_ENCODING;
 use http::header::CONTENT_LENGTH;
 use http::header::HeaderName;
 use http::response::Parts;
@@ -79,9 +80,14 @@ impl Client {
         };
         let body = match payload {
             Payload::Direct(body) => read::whole(body, limits).await?,
-            Payload::Reqwest(body) => read::whole(body, limits).await?,
+            Payload::Reqwest(body) => Box::pin(read::whole(body, limits)).await?,
         };
-        let body = decompress::decoded(&mut head.headers, body, limits.max_response_bytes).await?;
+        let body = if head.headers.contains_key(CONTENT_ENCODING) {
+            // Boxed: a decoder's state is large.
+            Box::pin(decompress::decoded(&mut head.headers, body, limits.max_response_bytes)).await?
+        } else {
+            body
+        };
         Ok(Answer { status: head.status.as_u16(), headers: head.headers, body })
     }
 
@@ -108,7 +114,8 @@ impl Client {
         if scheme == Some(&Scheme::HTTP) && self.recipe.proxy.is_none() {
             self.send_direct(call).await
         } else if scheme == Some(&Scheme::HTTP) || scheme == Some(&Scheme::HTTPS) {
-            self.send_reqwest(call).await
+            // Boxed, as what few calls need: the future of the others is moved about, and is a fraction of this one.
+            Box::pin(self.send_reqwest(call)).await
         } else {
             Err(CallError::Url)
         }

@@ -2,6 +2,7 @@
 //! circuit (for good, the last thing before anything is sent), timer, exchange, decode, projection; then what happened
 //! is classified once, and everybody told.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
@@ -26,6 +27,7 @@ use crate::outbound::ReadLimits;
 use crate::outbound::retry_after;
 use crate::plan::CallPlan;
 use crate::plan::HttpPlan;
+use crate::plan::ParamError;
 use crate::policy::breaker::Denied;
 use crate::policy::deadline::MIN_ATTEMPT_BUDGET;
 use crate::policy::deadline::attempt_budget;
@@ -47,7 +49,6 @@ pub(crate) async fn fly(mut flight: Flight, shield: &AtomicBool) -> FlightResult
     let CallPlan::Http(http) = &flight.source.plan.call else {
         return Err(failure(Kind::InternalError, "constant data is never called"));
     };
-    let call = complete(&flight, http)?;
     let slot = match flight.slot.take() {
         Some(slot) => slot,
         None => queue(&flight).await?,
@@ -62,7 +63,7 @@ pub(crate) async fn fly(mut flight: Flight, shield: &AtomicBool) -> FlightResult
     let permit = admit(&flight, now, budget)?;
     shield.store(permit.is_probe(), Ordering::Relaxed);
     let raw = flight.raw.take();
-    let result = timed(&flight, http, call, now, budget, raw).await;
+    let result = timed(&flight, http, now, budget, raw).await;
     let ended = flight.shared.clock.now();
     let outcome = conclude(&flight, permit, result, now, ended);
     drop(slot);
@@ -70,9 +71,8 @@ pub(crate) async fn fly(mut flight: Flight, shield: &AtomicBool) -> FlightResult
 }
 
 /// The request to send, with what this one request adds to it.
-fn complete(flight: &Flight, http: &HttpPlan) -> Result<Call, Arc<Failure>> {
-    let source = http.call(&flight.bound, &flight.forwarded);
-    let source = source.map_err(|error| failure(Kind::ConfigError, error.to_string()))?;
+fn complete(flight: &Flight, http: &HttpPlan) -> Result<Call, ParamError> {
+    let source = http.call(&flight.bound, &flight.forwarded)?;
     let mut headers = source.headers;
     if let Ok(id) = HeaderValue::from_str(&flight.request_id) {
         headers.insert(HeaderName::from_static("x-request-id"), id);
@@ -92,7 +92,9 @@ async fn queue(flight: &Flight) -> Result<GateSlot, Arc<Failure>> {
     let slot = flight.snapshot.gate.acquire(&flight.shared.clock, flight.end.at).await;
     let waited = flight.shared.clock.now().since(now);
     flight.snapshot.gate_metrics.granted(waited);
-    flight.trail.note(&flight.shared.clock, &flight.source.plan.name, || format!("global semaphore: waited {}", Pretty(waited)));
+    flight.trail.note(&flight.shared.clock, &flight.source.plan.name, || {
+        format!("global semaphore: waited {}", Pretty(waited))
+    });
     slot.map_err(|refusal| {
         let message = match refusal {
             Refusal::CapacityFull => {
@@ -140,13 +142,14 @@ enum Attempt {
 async fn timed(
     flight: &Flight,
     http: &HttpPlan,
-    call: Call,
     now: Moment,
     budget: Duration,
     raw: Option<tokio::sync::oneshot::Sender<RawAnswer>>,
 ) -> Attempt {
     let end = flight.shared.clock.instant(now.after(budget));
-    match tokio::time::timeout_at(end, exchange(flight, http, call, raw)).await {
+    // Pinned here, or the timer would hold a second copy of it.
+    let exchange = pin!(exchange(flight, http, raw));
+    match tokio::time::timeout_at(end, exchange).await {
         Ok(attempt) => attempt,
         Err(_) => {
             let by_client = flight.end.by_client && now.after(budget) >= flight.end.at;
@@ -170,17 +173,16 @@ fn configured(flight: &Flight, budget: Duration) -> Duration {
     }
 }
 
-async fn exchange(
-    flight: &Flight,
-    http: &HttpPlan,
-    call: Call,
-    raw: Option<tokio::sync::oneshot::Sender<RawAnswer>>,
-) -> Attempt {
+async fn exchange(flight: &Flight, http: &HttpPlan, raw: Option<tokio::sync::oneshot::Sender<RawAnswer>>) -> Attempt {
     let source = &flight.source;
     let Some(client) = &source.client else {
         return failed(Kind::InternalError, "the source has no client");
     };
     let limits = ReadLimits { max_response_bytes: http.max_response_bytes, read_timeout: http.read_timeout };
+    let call = match complete(flight, http) {
+        Ok(call) => call,
+        Err(error) => return failed(Kind::ConfigError, error.to_string()),
+    };
     let answer = match client.exchange(call, limits, http.redirects).await {
         Ok(answer) => answer,
         Err(error) => return failed(error.kind(), error.to_string()),
@@ -254,7 +256,9 @@ fn conclude(flight: &Flight, permit: Permit, attempt: Attempt, started: Moment, 
     source.metrics.attempted(kind, took);
     match attempt {
         Attempt::Data(body) => {
-            flight.trail.note(&flight.shared.clock, &source.plan.name, || format!("attempt: answered in {}", Pretty(took)));
+            flight
+                .trail
+                .note(&flight.shared.clock, &source.plan.name, || format!("attempt: answered in {}", Pretty(took)));
             let etag = rapidhash::v3::rapidhash_v3(&body);
             Ok(Arc::new(Fetched { body, took, etag }))
         }

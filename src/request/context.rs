@@ -62,7 +62,8 @@ impl Trace {
         let known = headers.get("traceparent").and_then(|value| value.to_str().ok()).and_then(trace_id_and_flags);
         let span = hex::<16>(fastrand::u64(1..).into());
         let fresh = hex::<32>(fastrand::u128(1..));
-        let (trace, flags) = known.map_or((&fresh[..], &b"00"[..]), |(trace, flags)| (trace.as_bytes(), flags.as_bytes()));
+        let (trace, flags) =
+            known.map_or((&fresh[..], &b"00"[..]), |(trace, flags)| (trace.as_bytes(), flags.as_bytes()));
         let text = [b"00-", trace, b"-", &span, b"-", flags].concat();
         let parent = HeaderValue::from_maybe_shared(Bytes::from(text)).unwrap_or_else(|_| HeaderValue::from_static(""));
         let state = known.and_then(|_| headers.get("tracestate").cloned());

@@ -1,6 +1,8 @@
 //! A flight: all upstream work for one part, in a task of its own. Callers wait for it and can leave; the first one's
 //! hurry is not the others' trouble.
 
+use std::pin::Pin;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
@@ -159,10 +161,7 @@ pub(crate) fn start_led(flight: Flight, lead: Lead) {
     drop(tasks.spawn(async move {
         let clock = flight.shared.clock;
         let shield = AtomicBool::new(false);
-        let result = {
-            let abandoned = lead.abandoned();
-            shielded(attempt::fly(flight, &shield), abandoned, &shield).await
-        };
+        let result = shielded(pin!(attempt::fly(flight, &shield)), lead.abandoned(), &shield).await;
         if let Some(result) = result {
             lead.complete(result, clock.now());
         }
@@ -175,7 +174,7 @@ pub(crate) fn start_alone(flight: Flight) -> Waiting {
     let tasks = flight.shared.tasks.clone();
     drop(tasks.spawn(async move {
         let shield = AtomicBool::new(false);
-        let result = shielded(attempt::fly(flight, &shield), answer.closed(), &shield).await;
+        let result = shielded(pin!(attempt::fly(flight, &shield)), answer.closed(), &shield).await;
         if let Some(result) = result {
             // The caller may have left meanwhile; then nobody wants it.
             drop(answer.send(result));
@@ -187,11 +186,10 @@ pub(crate) fn start_alone(flight: Flight) -> Waiting {
 /// Does the work until nobody waits for it any more. A probe is shielded: it runs to its end, or impatient clients
 /// would keep a circuit half open for ever.
 async fn shielded(
-    work: impl Future<Output = FlightResult>,
+    mut work: Pin<&mut impl Future<Output = FlightResult>>,
     abandoned: impl Future<Output = ()>,
     shield: &AtomicBool,
 ) -> Option<FlightResult> {
-    let mut work = std::pin::pin!(work);
     tokio::select! {
         biased;
         result = &mut work => Some(result),

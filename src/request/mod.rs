@@ -60,7 +60,8 @@ pub(crate) async fn run(shared: &Arc<Shared>, ask: Ask<'_>) -> Option<Reply> {
         }
         Target::Single => {
             let answer = match single::admit(shared, &snapshot, &ask, path_params) {
-                Ok((ctx, place)) => single::run(&ctx, place).await,
+                // Boxed, or the future of every request would be as large as this one.
+                Ok((ctx, place)) => Box::pin(single::run(&ctx, place)).await,
                 Err(problem) => Err(problem),
             };
             (answer, &snapshot.single)

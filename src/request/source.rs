@@ -141,7 +141,9 @@ pub(crate) fn begin(
                 ctx.ask.trail.note(&ctx.shared.clock, &call.source.plan.name, || "cache: miss; leads the call".into());
                 flight::start_led(flight, lead);
             } else {
-                ctx.ask.trail.note(&ctx.shared.clock, &call.source.plan.name, || "cache: miss; joins a call in the air".into());
+                ctx.ask
+                    .trail
+                    .note(&ctx.shared.clock, &call.source.plan.name, || "cache: miss; joins a call in the air".into());
                 // It may have started under another configuration's timeout.
                 ends_by = ends_by.filter(|_| settings.coalesce.is_some_and(|set| set.max_age.is_none()));
             }
@@ -167,7 +169,8 @@ fn begin_uncached(ctx: &Context<'_>, call: PartCall, started: Moment) -> Begun {
 pub(crate) async fn finish(ctx: &Context<'_>, tag: &Tag, begun: Begun) -> Part {
     match begun {
         Begun::Known(part) => part,
-        Begun::Lost(lost) => recover(ctx, tag, *lost).await,
+        // Boxed: what seldom happens should not make the future of every part large.
+        Begun::Lost(lost) => Box::pin(recover(ctx, tag, *lost)).await,
         Begun::Waiting(underway) => {
             let Underway { call, key, waiting, mut origin, started, ends_by } = *underway;
             let landing = wait(ctx, &call.source, waiting, started, ends_by).await;
@@ -180,7 +183,7 @@ pub(crate) async fn finish(ctx: &Context<'_>, tag: &Tag, begun: Begun) -> Part {
                     call.source.metrics.answered("ok", took);
                     Part::good(&fetched, Status::Ok, origin)
                 }
-                Err(failure) => recover(ctx, tag, Lost { call, key, failure, origin, started }).await,
+                Err(failure) => Box::pin(recover(ctx, tag, Lost { call, key, failure, origin, started })).await,
             }
         }
     }
