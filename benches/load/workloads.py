@@ -145,7 +145,8 @@ def large_of(bench, size):
         return table.median(name, of)
 
     table.say("handwritten", "cost", cost("handwritten"))
-    table.say("aggd", "cost", cost("aggd"), 0.15)
+    # The bar is for large documents: the smaller one fits the caches, and a tree of it is cheap.
+    table.say("aggd", "cost", cost("aggd"), 0.15 if size == 5_000_000 else None)
     return table
 
 

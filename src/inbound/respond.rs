@@ -78,7 +78,7 @@ impl Service {
     pub(crate) async fn answer(self, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
         let request_id = request_id(request.headers());
         let trace = Trace::read(request.headers());
-        let parent = trace.parent.clone();
+        let parent = trace.parent;
         let metrics = Arc::clone(&self.server.shared.metrics);
         let work = pin!(AssertUnwindSafe(self.route(request, Arc::clone(&request_id), trace)).catch_unwind());
         let mut response = match work.await {
@@ -93,7 +93,9 @@ impl Service {
         if let Ok(id) = HeaderValue::from_str(&request_id) {
             headers.insert(X_REQUEST_ID, id);
         }
-        headers.insert(TRACEPARENT, parent);
+        if let Ok(parent) = HeaderValue::from_bytes(&parent) {
+            headers.insert(TRACEPARENT, parent);
+        }
         Ok(response)
     }
 
@@ -208,6 +210,7 @@ pub(crate) fn of_problem(problem: &Problem, request_id: &str) -> Response<Body> 
 
 fn of_reply(shared: &Arc<Shared>, reply: Reply) -> Response<Body> {
     let body = match reply.body {
+        ReplyBody::Whole(body) if reply.after.is_nothing() => Body::from(body),
         ReplyBody::Whole(body) => {
             Body::new(Tail { body: Full::new(body), after: Some((Arc::clone(shared), reply.after)) })
         }

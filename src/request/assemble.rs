@@ -64,7 +64,7 @@ pub(crate) fn route(
         headers.remove(header::CONTENT_TYPE);
     }
     let audit = record(ctx, route, handles, &placed, &summary, status);
-    let after = After { audit: Some(audit), refreshes: gathered.refreshes };
+    let after = After { audit, refreshes: gathered.refreshes };
     Ok(Reply { status, headers, body: ReplyBody::Whole(body), after })
 }
 
@@ -88,10 +88,10 @@ pub(crate) fn rest(
     text.number(status.as_u16());
     text.text("}");
     let audit = record(ctx, route, handles, &placed, &summary, status);
-    (text.into_bytes(), After { audit: Some(audit), refreshes: gathered.refreshes })
+    (text.into_bytes(), After { audit, refreshes: gathered.refreshes })
 }
 
-/// Counts and logs an answer, and makes its audit record.
+/// Counts and logs an answer, and makes its audit record where one is kept.
 fn record(
     ctx: &Context<'_>,
     route: &Arc<RoutePlan>,
@@ -99,7 +99,7 @@ fn record(
     placed: &[Placed<'_>],
     summary: &Summary,
     status: StatusCode,
-) -> AuditRecord {
+) -> Option<AuditRecord> {
     let took = ctx.now().since(ctx.ask.arrived);
     handles.metrics.answered(summary.mode, status.as_u16(), took);
     tracing::debug!(
@@ -110,11 +110,12 @@ fn record(
         elapsed_ms = took.as_secs_f64() * 1000.0,
         "answered"
     );
+    ctx.shared.audit.as_ref()?;
     let names = |verdict: Verdict| {
         let with = placed.iter().filter(move |(_, part)| part.verdict() == verdict);
         with.map(|(plan, _)| plan.alias.clone()).collect()
     };
-    AuditRecord {
+    Some(AuditRecord {
         at: ctx.shared.clock.wall(),
         request_id: Arc::clone(&ctx.ask.request_id),
         route: Arc::clone(&route.path),
@@ -125,7 +126,7 @@ fn record(
         status: status.as_u16(),
         duration: took,
         cached: summary.cached,
-    }
+    })
 }
 
 pub(crate) fn is_unchanged(ctx: &Context<'_>, headers: &HeaderMap) -> bool {

@@ -77,7 +77,9 @@ fn complete(flight: &Flight, http: &HttpPlan) -> Result<Call, ParamError> {
     if let Ok(id) = HeaderValue::from_str(&flight.request_id) {
         headers.insert(HeaderName::from_static("x-request-id"), id);
     }
-    headers.insert(HeaderName::from_static("traceparent"), flight.trace_parent.clone());
+    if let Ok(parent) = HeaderValue::from_bytes(&flight.trace_parent) {
+        headers.insert(HeaderName::from_static("traceparent"), parent);
+    }
     if let Some(state) = &flight.trace_state {
         headers.insert(HeaderName::from_static("tracestate"), state.clone());
     }

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::HeaderMap;
 use http::HeaderValue;
 use http::Method;
@@ -50,8 +49,8 @@ pub(crate) struct Ask<'a> {
 /// W3C trace context: the trace we are in, and the span that is this request.
 #[derive(Clone, Debug)]
 pub(crate) struct Trace {
-    /// The `traceparent` that we send on and answer with.
-    pub(crate) parent: HeaderValue,
+    /// The `traceparent` that we send on and answer with: `00-`, 32 digits, `-`, 16 digits, `-`, 2 digits.
+    pub(crate) parent: [u8; 55],
     /// The client's `tracestate`, passed on as it is.
     pub(crate) state: Option<HeaderValue>,
 }
@@ -60,12 +59,17 @@ impl Trace {
     /// Continues the client's trace, or starts one where there is none or a malformed one.
     pub(crate) fn read(headers: &HeaderMap) -> Self {
         let known = headers.get("traceparent").and_then(|value| value.to_str().ok()).and_then(trace_id_and_flags);
-        let span = hex::<16>(fastrand::u64(1..).into());
         let fresh = hex::<32>(fastrand::u128(1..));
         let (trace, flags) =
             known.map_or((&fresh[..], &b"00"[..]), |(trace, flags)| (trace.as_bytes(), flags.as_bytes()));
-        let text = [b"00-", trace, b"-", &span, b"-", flags].concat();
-        let parent = HeaderValue::from_maybe_shared(Bytes::from(text)).unwrap_or_else(|_| HeaderValue::from_static(""));
+        let span = hex::<16>(fastrand::u64(1..).into());
+        let mut parent = [b'-'; 55];
+        // Each part has the length of its place: what is not so long was not let through above.
+        for (place, part) in [(0..2, &b"00"[..]), (3..35, trace), (36..52, &span[..]), (53..55, flags)] {
+            if let Some(slot) = parent.get_mut(place).filter(|slot| slot.len() == part.len()) {
+                slot.copy_from_slice(part);
+            }
+        }
         let state = known.and_then(|_| headers.get("tracestate").cloned());
         Self { parent, state }
     }

@@ -41,7 +41,7 @@ pub(crate) struct Flight {
     /// The client's headers that the source forwards.
     pub(crate) forwarded: HeaderMap,
     pub(crate) request_id: Arc<str>,
-    pub(crate) trace_parent: HeaderValue,
+    pub(crate) trace_parent: [u8; 55],
     pub(crate) trace_state: Option<HeaderValue>,
     pub(crate) trail: Trail,
     pub(crate) started: Moment,
@@ -127,7 +127,7 @@ impl Flight {
             bound,
             forwarded,
             request_id: Arc::clone(&ctx.ask.request_id),
-            trace_parent: ctx.ask.trace.parent.clone(),
+            trace_parent: ctx.ask.trace.parent,
             trace_state: ctx.ask.trace.state.clone(),
             trail: ctx.ask.trail.clone(),
             started,

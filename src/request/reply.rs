@@ -32,6 +32,11 @@ pub(crate) struct After {
 }
 
 impl After {
+    /// Whether there is nothing to do.
+    pub(crate) fn is_nothing(&self) -> bool {
+        self.audit.is_none() && self.refreshes.is_empty()
+    }
+
     /// Does it: the audit record is queued, refreshes start. Needs a tokio runtime around it, and waits for nothing.
     pub(crate) fn begin(self, shared: &Shared) {
         if let (Some(record), Some(queue)) = (self.audit, &shared.audit) {

@@ -147,7 +147,7 @@ fn reply(ctx: &Context<'_>, source: &LiveSource, part: &Part, raw: Option<RawAns
             headers.remove(header::CONTENT_TYPE);
         }
     }
-    let after = After { audit: Some(audit(ctx, source, part, status)), refreshes: Vec::new() };
+    let after = After { audit: audit(ctx, source, part, status), refreshes: Vec::new() };
     Reply { status, headers, body: ReplyBody::Whole(body), after }
 }
 
@@ -167,7 +167,7 @@ fn body(source: &LiveSource, part: &Part) -> Bytes {
     bytes.into()
 }
 
-fn audit(ctx: &Context<'_>, source: &LiveSource, part: &Part, status: StatusCode) -> AuditRecord {
+fn audit(ctx: &Context<'_>, source: &LiveSource, part: &Part, status: StatusCode) -> Option<AuditRecord> {
     let took = ctx.now().since(ctx.ask.arrived);
     let mode = if part.failure.is_none() { "fresh" } else { "partial" };
     ctx.snapshot.single.metrics.answered(mode, status.as_u16(), took);
@@ -178,10 +178,11 @@ fn audit(ctx: &Context<'_>, source: &LiveSource, part: &Part, status: StatusCode
         elapsed_ms = took.as_secs_f64() * 1000.0,
         "answered"
     );
+    ctx.shared.audit.as_ref()?;
     let names = |verdict: Verdict| -> SmallVec<[crate::base::Name; 4]> {
         if part.verdict() == verdict { smallvec![source.plan.name.clone()] } else { SmallVec::new() }
     };
-    AuditRecord {
+    Some(AuditRecord {
         at: ctx.shared.clock.wall(),
         request_id: Arc::clone(&ctx.ask.request_id),
         route: format!("/aggregate/{}", source.plan.name).into(),
@@ -192,5 +193,5 @@ fn audit(ctx: &Context<'_>, source: &LiveSource, part: &Part, status: StatusCode
         status: status.as_u16(),
         duration: took,
         cached: false,
-    }
+    })
 }

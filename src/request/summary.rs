@@ -7,6 +7,7 @@ use http::HeaderName;
 use http::HeaderValue;
 use http::header;
 
+use crate::base::hex;
 use crate::plan::PartPlan;
 use crate::request::envelope::Placed;
 use crate::request::part::Origin;
@@ -106,7 +107,7 @@ fn cache_status(placed: &[Placed<'_>], cached: bool) -> Option<String> {
     if cached {
         let ttl = ttl.unwrap_or_default();
         let detail = if ttl < 0 { "; detail=swr" } else { "" };
-        return Some(format!("aggd; hit; ttl={ttl}{detail}"));
+        return Some(["aggd; hit; ttl=", itoa::Buffer::new().format(ttl), detail].concat());
     }
     if parts().any(|part| matches!(part.origin, Origin::CacheAfterError { .. })) {
         return Some(format!("aggd; fwd=stale; ttl={}; detail=sie", ttl.unwrap_or_default()));
@@ -128,5 +129,6 @@ pub(crate) fn etag<'a>(parts: impl Iterator<Item = &'a Part>) -> String {
         let one = if part.data.is_some() { part.etag | 1 } else { 0 };
         hash = (hash.rotate_left(23) ^ one).wrapping_mul(0xff51_afd7_ed55_8ccd);
     }
-    format!("W/\"{hash:016x}\"")
+    let digits = hex::<16>(hash.into());
+    ["W/\"", &String::from_utf8_lossy(&digits), "\""].concat()
 }
