@@ -9,6 +9,7 @@ use std::task::Context;
 use std::task::Poll;
 
 use axum::body::Body;
+use axum::body::HttpBody;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use http::HeaderMap;
@@ -64,7 +65,12 @@ impl Service {
     /// Answers one request, compressed where the client takes that and it is worth it.
     pub(crate) async fn answer_encoded(self, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
         if !request.headers().contains_key(header::ACCEPT_ENCODING) {
-            return self.answer(request).await;
+            let mut response = self.answer(request).await?;
+            if response.body().size_hint().lower() > COMPRESS_ABOVE_BYTES.into() {
+                // Another client would get other bytes: a cache on the way must know.
+                response.headers_mut().append(header::VARY, HeaderValue::from_static("accept-encoding"));
+            }
+            return Ok(response);
         }
         let worth_it = SizeAbove::new(COMPRESS_ABOVE_BYTES)
             .and(NotForContentType::const_new("text/event-stream"))

@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use hyper_util::rt::TokioExecutor;
 use hyper_util::rt::TokioIo;
 use hyper_util::rt::TokioTimer;
@@ -69,15 +70,17 @@ pub(crate) async fn serve(
             continue;
         };
         let service = Service { server: Arc::clone(&server), control: control.clone(), plane, peer };
-        let service = tower::service_fn(move |request| service.clone().answer_encoded(request));
+        // Boxed, so that a connection between two requests keeps a pointer and not the room for an answer.
+        let service = tower::service_fn(move |request| Box::pin(service.clone().answer_encoded(request)));
         let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
         let connection = graceful.watch(connection.into_owned());
-        drop(server.shared.tasks.spawn(async move {
-            let _open = open;
-            if let Err(error) = connection.await {
+        // A combinator rather than a block, which would hold the connection twice, for all the time that it idles.
+        drop(server.shared.tasks.spawn(connection.map(move |end| {
+            drop(open);
+            if let Err(error) = end {
                 tracing::debug!(%error, "connection ended");
             }
-        }));
+        })));
     }
     drop(listener);
     if tokio::time::timeout(grace, pin!(graceful.shutdown())).await.is_err() {

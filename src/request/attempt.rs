@@ -41,6 +41,9 @@ use crate::request::flight::RawAnswer;
 use crate::shape::Shape;
 use crate::shape::ShapeError;
 
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 /// Documents larger than this are projected on a thread that may block; smaller ones are done sooner than moved.
 const PROJECT_INLINE_BYTES: usize = 256 * 1024;
 
@@ -75,13 +78,13 @@ fn complete(flight: &Flight, http: &HttpPlan) -> Result<Call, ParamError> {
     let source = http.call(&flight.bound, &flight.forwarded)?;
     let mut headers = source.headers;
     if let Ok(id) = HeaderValue::from_str(&flight.request_id) {
-        headers.insert(HeaderName::from_static("x-request-id"), id);
+        headers.insert(X_REQUEST_ID, id);
     }
     if let Ok(parent) = HeaderValue::from_bytes(&flight.trace_parent) {
-        headers.insert(HeaderName::from_static("traceparent"), parent);
+        headers.insert(TRACEPARENT, parent);
     }
     if let Some(state) = &flight.trace_state {
-        headers.insert(HeaderName::from_static("tracestate"), state.clone());
+        headers.insert(TRACESTATE, state.clone());
     }
     Ok(Call { method: source.method, url: source.uri, headers, body: source.body })
 }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::HeaderMap;
-use http::HeaderName;
 use http::HeaderValue;
 use http::StatusCode;
 use http::header;
@@ -128,16 +127,16 @@ fn reply(ctx: &Context<'_>, source: &LiveSource, part: &Part, raw: Option<RawAns
     };
     let (mut status, mut body) = (status, body);
     if part.failure.is_none() {
-        headers.insert(HeaderName::from_static("aggd-completed"), HeaderValue::from_static("true"));
+        headers.insert(summary::AGGD_COMPLETED, HeaderValue::from_static("true"));
         let stored = if part.origin == (Origin::Fetched { stored: true }) {
             "aggd; fwd=bypass; stored"
         } else {
             "aggd; fwd=bypass"
         };
-        headers.insert(HeaderName::from_static("cache-status"), HeaderValue::from_static(stored));
+        headers.insert(summary::CACHE_STATUS, HeaderValue::from_static(stored));
         let timing = format!("{name};dur={}", part.took.as_millis());
         if let Ok(timing) = HeaderValue::try_from(timing) {
-            headers.insert(HeaderName::from_static("server-timing"), timing);
+            headers.insert(summary::SERVER_TIMING, timing);
         }
         if let Ok(etag) = HeaderValue::try_from(summary::etag(std::iter::once(part))) {
             headers.insert(header::ETAG, etag);

@@ -14,6 +14,11 @@ use crate::request::part::Origin;
 use crate::request::part::Part;
 use crate::request::part::Status;
 
+pub(crate) const AGGD_COMPLETED: HeaderName = HeaderName::from_static("aggd-completed");
+pub(crate) const AGGD_DEGRADED: HeaderName = HeaderName::from_static("aggd-degraded");
+pub(crate) const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+pub(crate) const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+
 /// What holds for the parts together.
 pub(crate) struct Summary {
     /// The worst of fresh, cached, degraded_cache, degraded_fallback, partial that applies.
@@ -58,13 +63,13 @@ impl Summary {
         let stale = placed.iter().any(|(_, part)| part.status == Status::Stale);
         let complete = !self.degraded() && !stale;
         let flag = HeaderValue::from_static(if complete { "true" } else { "false" });
-        headers.insert(HeaderName::from_static("aggd-completed"), flag);
+        headers.insert(AGGD_COMPLETED, flag);
         let degraded: Vec<String> = placed.iter().filter_map(|(plan, part)| degraded_member(plan, part)).collect();
         if !degraded.is_empty() {
-            insert(headers, HeaderName::from_static("aggd-degraded"), degraded.join(", "));
+            insert(headers, AGGD_DEGRADED, degraded.join(", "));
         }
         if let Some(status) = cache_status(placed, self.cached) {
-            insert(headers, HeaderName::from_static("cache-status"), status);
+            insert(headers, CACHE_STATUS, status);
         }
         if let Some(age) = self.age {
             headers.insert(header::AGE, HeaderValue::from(age.as_secs()));
@@ -79,7 +84,7 @@ impl Summary {
             timing.push_str(";dur=");
             timing.push_str(itoa::Buffer::new().format(part.took.as_millis()));
         }
-        insert(headers, HeaderName::from_static("server-timing"), timing);
+        insert(headers, SERVER_TIMING, timing);
     }
 }
 
