@@ -66,7 +66,8 @@ pub(crate) async fn fly(mut flight: Flight, shield: &AtomicBool) -> FlightResult
     let permit = admit(&flight, now, budget)?;
     shield.store(permit.is_probe(), Ordering::Relaxed);
     let raw = flight.raw.take();
-    let result = timed(&flight, http, now, budget, raw).await;
+    // Boxed: the task is moved about before it is polled, and this is most of it.
+    let result = Box::pin(timed(&flight, http, now, budget, raw)).await;
     let ended = flight.shared.clock.now();
     let outcome = conclude(&flight, permit, result, now, ended);
     drop(slot);
