@@ -157,11 +157,11 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_document_is_the_same_bytes() {
+    fn a_whole_document_is_the_same_bytes_without_the_blanks_around_it() {
         let body = Bytes::from_static(b" {\"n\" : 1.10, \"s\":\"\\ud800\\u00e9\", \"n\":2}\n");
         let out = shape(Projection::Whole).apply(&body, Some("application/json")).unwrap();
-        assert_eq!(out.as_ptr(), body.as_ptr());
-        assert_eq!(out, body);
+        assert_eq!(out.as_ptr(), body.slice(1..).as_ptr(), "no copy");
+        assert_eq!(out, body.slice(1..body.len() - 1));
     }
 
     #[test]

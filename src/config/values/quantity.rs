@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::base::ByteSize;
+use crate::base::parse_duration;
 use crate::config::codes;
 use crate::config::findings::Problem;
 use crate::config::findings::problem;
@@ -11,10 +12,6 @@ use crate::config::scalar::Typed;
 
 /// Longer than anything meant; sums of several stay far from any overflow.
 const LONGEST: Duration = Duration::from_secs(366 * 86_400);
-
-const UNITS: [(&str, u64); 5] =
-    [("ms", 1_000_000), ("s", NANOS), ("m", 60 * NANOS), ("h", 3600 * NANOS), ("d", 86_400 * NANOS)];
-const NANOS: u64 = 1_000_000_000;
 
 /// `250ms`, `1.5s`, `1m30s`.
 pub(crate) fn duration(scalar: &Scalar, zero: bool) -> Result<Duration, Problem> {
@@ -45,24 +42,6 @@ fn bare_duration(scalar: &Scalar) -> Problem {
         None => format!("write `{number}s`"),
     };
     problem(codes::BAD_DURATION, "a duration needs a unit").help(help)
-}
-
-fn parse_duration(text: &str) -> Option<Duration> {
-    let mut total = Duration::ZERO;
-    let mut rest = text;
-    if rest.is_empty() {
-        return None;
-    }
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-        let (number, after) = rest.split_at(digits);
-        let letters = after.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(after.len());
-        let (unit, next) = after.split_at(letters);
-        let (_, nanos) = UNITS.iter().find(|(name, _)| *name == unit)?;
-        total = total.checked_add(Duration::from_nanos(scaled(number, *nanos)?))?;
-        rest = next;
-    }
-    Some(total)
 }
 
 /// A decimal number times a unit, exactly; digits finer than one are cut.
