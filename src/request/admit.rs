@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use crate::base::Name;
 use crate::config::spec::Respond;
 use crate::config::spec::RouteTemplate;
 use crate::live::LiveSource;
@@ -16,7 +15,6 @@ use crate::request::error::Problem;
 
 /// One part to be had: its source and its parameters.
 pub(crate) struct PartCall {
-    pub(crate) alias: Name,
     pub(crate) source: Arc<LiveSource>,
     pub(crate) bound: Bound,
 }
@@ -46,7 +44,7 @@ pub(crate) fn bind(ctx: &Context<'_>, route: &RoutePlan, chosen: &[usize]) -> Re
 fn bind_part(ctx: &Context<'_>, part: &PartPlan) -> Result<PartCall, Problem> {
     let source = ctx.snapshot.sources.get(part.source).ok_or_else(Problem::internal)?;
     let bound = bind_source(ctx, source, &part.params)?;
-    Ok(PartCall { alias: part.alias.clone(), source: Arc::clone(source), bound })
+    Ok(PartCall { source: Arc::clone(source), bound })
 }
 
 /// A source's parameters: what the route gives, else the query's value of the same name.

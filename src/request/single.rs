@@ -64,7 +64,7 @@ pub(crate) fn admit<'a>(
 pub(crate) async fn run(ctx: &Context<'_>, place: usize) -> Result<Reply, Problem> {
     let source = ctx.snapshot.sources.get(place).ok_or_else(Problem::internal)?;
     let bound = admit::bind_source(ctx, source, &[])?;
-    let call = PartCall { alias: source.plan.name.clone(), source: Arc::clone(source), bound };
+    let call = PartCall { source: Arc::clone(source), bound };
     let wants_raw = ctx.values().query("raw").is_some();
     let (part, raw) = match &source.plan.call {
         CallPlan::Static(data) => (source::constant(data), None),

@@ -126,8 +126,7 @@ pub(crate) fn begin(
             call.source.metrics.cache(if stale { CacheResult::Sie } else { CacheResult::Miss });
             let origin = if lead.is_some() { Origin::Fetched { stored: false } } else { Origin::Collapsed };
             call.source.metrics.coalesced(if lead.is_some() { Role::Lead } else { Role::Join });
-            let mut ends_by = Some(started.after(call.source.plan.flight_timeout()));
-            if let Some(lead) = lead {
+            let ends_by = if let Some(lead) = lead {
                 if let Err(refusal) = flight::refused(&call.source, started) {
                     ctx.ask.trail.note(&ctx.shared.clock, &call.source.plan.name, || refusal.message.clone());
                     lead.complete(Err(Arc::clone(&refusal)), started);
@@ -139,14 +138,16 @@ pub(crate) fn begin(
                     flight.bound_by(ctx.deadline);
                 }
                 ctx.ask.trail.note(&ctx.shared.clock, &call.source.plan.name, || "cache: miss; leads the call".into());
+                let ends_by = flight.deadline();
                 flight::start_led(flight, lead);
+                Some(ends_by)
             } else {
                 ctx.ask
                     .trail
                     .note(&ctx.shared.clock, &call.source.plan.name, || "cache: miss; joins a call in the air".into());
-                // It may have started under another configuration's timeout.
-                ends_by = ends_by.filter(|_| settings.coalesce.is_some_and(|set| set.max_age.is_none()));
-            }
+                // It may have started under another configuration's timeout: our own deadline needs a timer.
+                None
+            };
             let waiting = Waiting::Flight(waiter);
             Begun::Waiting(Box::new(Underway { call, key: Some(key), waiting, origin, started, ends_by }))
         }
@@ -294,7 +295,7 @@ fn from_source<'a>(
 async fn call_instead(ctx: &Context<'_>, tag: &Tag, lost: &Lost, place: usize) -> Result<Part, &'static str> {
     let source = ctx.snapshot.sources.get(place).ok_or("unknown source")?;
     let bound = Bound::bind(&source.plan.params, &lost.call.bound.values()).map_err(|_| "parameters do not fit")?;
-    let call = PartCall { alias: lost.call.alias.clone(), source: Arc::clone(source), bound };
+    let call = PartCall { source: Arc::clone(source), bound };
     let deadline = lost.started.after(lost.call.source.plan.timeout).min(ctx.deadline.at);
     let mut refreshes = Vec::new();
     let begun = begin(ctx, tag, call, ctx.now(), &mut refreshes);
