@@ -4,10 +4,7 @@ use crate::config::codes;
 use crate::config::findings::Problem;
 use crate::config::findings::problem;
 use crate::config::node::Scalar;
-
-/// The first segments of aggd's own paths.
-const RESERVED: [&str; 11] =
-    ["health", "livez", "readyz", "metrics", "history", "cache", "admin", "events", "openapi.json", "docs", "ui"];
+use crate::config::spec::OWN_SEGMENTS;
 
 /// The names in a route's path, in order.
 pub(crate) fn parse(scalar: &Scalar) -> Result<Vec<String>, Problem> {
@@ -85,7 +82,7 @@ fn reserved(text: &str, scalar: &Scalar) -> Result<(), Problem> {
     let mut segments = text.split('/').skip(1);
     let first = segments.next().unwrap_or_default();
     let below_aggregate = first == "aggregate" && segments.next().is_some();
-    if !RESERVED.contains(&first) && !below_aggregate {
+    if !OWN_SEGMENTS.contains(&first) && !below_aggregate {
         return Ok(());
     }
     let message = format!("{} is a path of aggd's own", scalar.shown());

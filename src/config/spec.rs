@@ -291,6 +291,8 @@ pub(crate) struct ParamSpec {
     pub(crate) pattern: Option<Regex>,
     /// The texts allowed; empty: any.
     pub(crate) allowed: Vec<String>,
+    /// Whether any of the limits came from `${…}`, so that no message may show them.
+    pub(crate) hidden: bool,
 }
 
 /// `type:` of a parameter.
@@ -329,6 +331,10 @@ pub(crate) enum FallbackSpec {
     /// A constant, as JSON text.
     Value(Arc<str>),
 }
+
+/// The first segments of aggd's own paths: no route may lead there, not even one that takes every path.
+pub(crate) const OWN_SEGMENTS: [&str; 11] =
+    ["health", "livez", "readyz", "metrics", "history", "cache", "admin", "events", "openapi.json", "docs", "ui"];
 
 /// A `route:` document.
 #[derive(Debug)]

@@ -42,6 +42,8 @@ use crate::request::Problem;
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long `POST /admin/reload` waits for the reload's end.
 const RELOAD_TIMEOUT: Duration = Duration::from_secs(60);
+/// A circuit forced open for longer is one that was forgotten.
+const LONGEST_TTL: Duration = Duration::from_secs(366 * 86_400);
 /// The tag of `GET /aggregate`, known even where no source is part of it.
 const AGGREGATE_TAG: &str = "aggregate_all";
 
@@ -215,9 +217,9 @@ fn breaker_order(body: &Map<String, Value>) -> Result<(Action, Option<Duration>)
         Some(_) if !matches!(action, Action::ForceOpen) => {
             return Err(bad("`ttl` goes with `force_open` alone".to_owned()));
         }
-        Some(Value::String(text)) => match parse_duration(text).filter(|ttl| !ttl.is_zero()) {
+        Some(Value::String(text)) => match parse_duration(text).filter(|ttl| !ttl.is_zero() && *ttl <= LONGEST_TTL) {
             Some(ttl) => Some(ttl),
-            None => return Err(bad("`ttl` must be a duration with its unit, such as `10m`".to_owned())),
+            None => return Err(bad("`ttl` must be a duration with its unit, such as `10m`, up to `366d`".to_owned())),
         },
         Some(_) => return Err(bad("`ttl` must be a duration with its unit, such as `10m`".to_owned())),
     };

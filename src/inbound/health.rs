@@ -99,6 +99,5 @@ fn audit(server: &Server) -> Value {
 
 /// Seconds to the nearest millisecond: how long it has been open and when it recovers then add up.
 fn seconds(length: Duration) -> Value {
-    let millis = u32::try_from((length.as_micros() + 500) / 1000).unwrap_or(u32::MAX);
-    (f64::from(millis) / 1000.0).into()
+    ((length.as_secs_f64() * 1000.0).round() / 1000.0).into()
 }

@@ -32,6 +32,7 @@ use tower_http::compression::predicate::Predicate;
 use tower_http::compression::predicate::SizeAbove;
 
 use crate::base::hex;
+use crate::config::spec::OWN_SEGMENTS;
 use crate::inbound::listen::Peer;
 use crate::inbound::serve::Plane;
 use crate::inbound::server::Server;
@@ -111,7 +112,8 @@ impl Service {
             return of_problem(&problem, &request_id);
         }
         let path = request.uri().path();
-        if self.plane == Plane::Main {
+        // A route may take every path there is; what operators and probes rely on stays aggd's own.
+        if self.plane == Plane::Main && !is_own(path) {
             if request.method() == Method::OPTIONS
                 && let Some(known) = request::methods(shared, path)
             {
@@ -130,9 +132,9 @@ impl Service {
             if let Some(reply) = request::run(shared, ask).await {
                 return of_reply(shared, reply);
             }
-            if self.server.admin_apart && !PROBES.contains(&path) {
-                return of_problem(&unknown_path(path), &request_id);
-            }
+        }
+        if self.plane == Plane::Main && self.server.admin_apart && !PROBES.contains(&path) {
+            return of_problem(&unknown_path(path), &request_id);
         }
         Box::pin(self.ask_control(request, &request_id)).await
     }
@@ -161,6 +163,12 @@ impl Service {
             _ => response,
         }
     }
+}
+
+/// Whether a path is of the control plane, or kept for it.
+fn is_own(path: &str) -> bool {
+    let first = path.strip_prefix('/').and_then(|path| path.split('/').next()).unwrap_or_default();
+    OWN_SEGMENTS.contains(&first)
 }
 
 /// The id of the request at hand, for handlers of the control plane.

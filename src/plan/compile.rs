@@ -82,7 +82,7 @@ fn source(spec: SourceSpec, server: &ServerSpec, by_name: &HashMap<Name, usize>)
         ))),
         Upstream::Static(text) => {
             let body = Bytes::copy_from_slice(text.as_bytes());
-            CallPlan::Static(spec.shape.apply(&body, None).map_err(|error| error.to_string()))
+            CallPlan::Static(spec.shape.apply(&body, None))
         }
     };
     let fallback = policies.fallback.into_iter().filter_map(|step| match step {

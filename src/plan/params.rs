@@ -61,7 +61,10 @@ impl Bound {
         for spec in specs.iter() {
             let value = match values.get(&spec.name) {
                 Some(given) => {
-                    check(spec, given).map_err(|why| ParamError::new(&spec.name, why))?;
+                    check(spec, given).map_err(|why| {
+                        let why = if spec.hidden { "it does not fit what the source takes".to_owned() } else { why };
+                        ParamError::new(&spec.name, why)
+                    })?;
                     Some(given.to_owned())
                 }
                 None if spec.default.is_some() => spec.default.clone(),
@@ -168,6 +171,7 @@ mod tests {
             max: Some(90.0),
             pattern: None,
             allowed: Vec::new(),
+            hidden: false,
         }
     }
 
@@ -199,6 +203,14 @@ mod tests {
         assert_eq!(bind(with_default, None).unwrap().as_deref(), Some("5"));
         let optional = ParamSpec { required: false, ..spec(ParamKind::Number) };
         assert_eq!(bind(optional, None).unwrap(), None);
+    }
+
+    #[test]
+    fn limits_that_came_from_the_environment_are_not_shown() {
+        let mut one = spec(ParamKind::String);
+        one.allowed = vec!["hunter2".into()];
+        one.hidden = true;
+        assert!(!bind(one, Some("c")).unwrap_err().contains("hunter2"));
     }
 
     #[test]

@@ -26,6 +26,7 @@ use crate::policy::breaker::BreakerSettings;
 use crate::policy::freshness::CacheSettings;
 use crate::policy::outcome::Classify;
 use crate::shape::Shape;
+use crate::shape::ShapeError;
 
 /// Kept from the source's budget for its fallbacks when one of them calls the network.
 const FALLBACK_RESERVE: Duration = Duration::from_millis(200);
@@ -56,7 +57,7 @@ pub(crate) struct SourcePlan {
 pub(crate) enum CallPlan {
     Http(Box<HttpPlan>),
     /// `static:` data, already projected; or why the projection fails.
-    Static(Result<Bytes, String>),
+    Static(Result<Bytes, ShapeError>),
 }
 
 /// One step when the call failed.

@@ -148,6 +148,7 @@ mod tests {
             max: None,
             pattern: None,
             allowed: Vec::new(),
+            hidden: false,
         };
         let mut values = Values::default();
         values.set("x", value.to_owned());

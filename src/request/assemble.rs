@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::HeaderMap;
 use http::HeaderValue;
+use http::Method;
 use http::StatusCode;
 use http::header;
 
@@ -130,6 +131,9 @@ fn record(
 }
 
 pub(crate) fn is_unchanged(ctx: &Context<'_>, headers: &HeaderMap) -> bool {
+    if !matches!(*ctx.ask.method, Method::GET | Method::HEAD) {
+        return false;
+    }
     let Some(known) = ctx.ask.headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok()) else {
         return false;
     };

@@ -69,6 +69,7 @@ pub(crate) async fn fly(mut flight: Flight, shield: &AtomicBool) -> FlightResult
     // Boxed: the task is moved about before it is polled, and this is most of it.
     let result = Box::pin(timed(&flight, http, now, budget, raw)).await;
     let ended = flight.shared.clock.now();
+    let result = if result.is_timeout() && was_late(&flight, now, budget) { result.blamed_on_us() } else { result };
     let outcome = conclude(&flight, permit, result, now, ended);
     drop(slot);
     outcome
@@ -142,6 +143,32 @@ pub(crate) fn circuit_refusal(denied: &Denied) -> Arc<Failure> {
 enum Attempt {
     Data(Bytes),
     Failed { kind: Kind, status: Option<u16>, message: String, retry_after: Option<Duration> },
+}
+
+/// Whether waiting in line took a good part of the time that the attempt should have had. What does not get done in the
+/// rest says nothing about the upstream: else a crowd here would open the circuit of a healthy one.
+fn was_late(flight: &Flight, sent: Moment, budget: Duration) -> bool {
+    let plan = &flight.source.plan;
+    let whole = plan.flight_timeout();
+    let full = plan.attempt_timeout.map_or(whole, |attempt| attempt.min(whole));
+    sent.since(flight.started) > full / 10 && budget < full - full / 10
+}
+
+impl Attempt {
+    fn is_timeout(&self) -> bool {
+        matches!(self, Self::Failed { kind: Kind::AttemptTimeout, .. })
+    }
+
+    /// The time ran out here, in line.
+    fn blamed_on_us(self) -> Self {
+        match self {
+            Self::Failed { status, message, retry_after, .. } => {
+                let message = format!("queue_timeout: {message}, most of it spent waiting for `limits.concurrency`");
+                Self::Failed { kind: Kind::LocalLimit, status, message, retry_after }
+            }
+            Self::Data(data) => Self::Data(data),
+        }
+    }
 }
 
 /// The exchange and the decoding of its answer, under the attempt's timer.
@@ -232,13 +259,18 @@ async fn decode(flight: &Flight, shape: &Arc<Shape>, answer: Answer, content_typ
     match shaped {
         Ok(data) => Attempt::Data(data),
         Err(error) => {
-            let kind = match &error {
-                ShapeError::Decode(_) => Kind::DecodeError,
-                ShapeError::Assertion(_) => Kind::AssertionFailed,
-                ShapeError::Projection { .. } => Kind::ProjectionError,
-            };
+            let kind = kind_of(&error);
             Attempt::Failed { kind, status: Some(status), message: error.to_string(), retry_after: None }
         }
+    }
+}
+
+/// What a document that can't be shaped counts as.
+pub(crate) fn kind_of(error: &ShapeError) -> Kind {
+    match error {
+        ShapeError::Decode(_) => Kind::DecodeError,
+        ShapeError::Assertion(_) => Kind::AssertionFailed,
+        ShapeError::Projection { .. } => Kind::ProjectionError,
     }
 }
 

@@ -132,7 +132,7 @@ impl<'a> Context<'a> {
             shared.metrics.server.deadline_exceeded(Stage::Admission);
             Problem::low_timeout(set)
         })?;
-        let at = ask.arrived.after(budget.length.saturating_sub(set.response_reserve));
+        let at = ask.arrived.after(budget.length - set.response_reserve.min(budget.length / 2));
         Ok(Self {
             shared,
             snapshot,

@@ -53,11 +53,21 @@ impl Form {
             return None;
         }
         let accept = headers.get(header::ACCEPT)?.to_str().ok()?;
-        accept.split(',').find_map(|kind| match kind.split(';').next().unwrap_or_default().trim() {
-            "text/event-stream" => Some(Self::Events),
-            "application/x-ndjson" => Some(Self::Lines),
-            _ => None,
-        })
+        let mut best = (0.0, None);
+        for kind in accept.split(',') {
+            let mut fields = kind.split(';').map(str::trim);
+            let form = match fields.next().unwrap_or_default() {
+                "text/event-stream" => Some(Self::Events),
+                "application/x-ndjson" => Some(Self::Lines),
+                "application/json" | "application/*" => None,
+                _ => continue,
+            };
+            let quality = fields.find_map(|field| field.strip_prefix("q=")).and_then(|q| q.parse().ok()).unwrap_or(1.0);
+            if quality > best.0 {
+                best = (quality, form);
+            }
+        }
+        best.1
     }
 
     fn content_type(self) -> HeaderValue {
@@ -141,6 +151,7 @@ pub(crate) fn start(
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, form.content_type());
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    headers.insert(header::VARY, HeaderValue::from_static("accept"));
     // Proxies that collect an answer before they pass it on would defeat its purpose.
     headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
     for (name, value) in &route.headers {
@@ -182,6 +193,32 @@ async fn tell(ctx: &Context<'_>, owned: &Owned, calls: Vec<PartCall>, form: Form
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_form_that_the_client_likes_best_is_taken() {
+        let route = crate::plan::RoutePlan {
+            path: "/aggregate".into(),
+            description: None,
+            method: Method::GET,
+            parts: Vec::new(),
+            respond: Respond::Envelope,
+            shape: None,
+            timeout: Duration::ZERO,
+            min_sources: 0,
+            tag: "t".into(),
+            headers: Vec::new(),
+        };
+        for (accept, form) in [
+            ("text/event-stream", Some(Form::Events)),
+            ("application/x-ndjson, application/json;q=0.5", Some(Form::Lines)),
+            ("text/event-stream;q=0", None),
+            ("application/json, text/event-stream;q=0.1", None),
+            ("*/*", None),
+        ] {
+            let headers = HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static(accept))]);
+            assert_eq!(Form::asked(&headers, &Method::GET, &route), form, "{accept}");
+        }
+    }
 
     #[test]
     fn an_event_never_spans_lines_of_its_data() {

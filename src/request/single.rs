@@ -67,7 +67,11 @@ pub(crate) async fn run(ctx: &Context<'_>, place: usize) -> Result<Reply, Proble
     let call = PartCall { source: Arc::clone(source), bound };
     let wants_raw = ctx.values().query("raw").is_some();
     let (part, raw) = match &source.plan.call {
-        CallPlan::Static(data) => (source::constant(data), None),
+        CallPlan::Static(data) => {
+            let json = Some(HeaderValue::from_static("application/json"));
+            let raw = data.as_ref().ok().map(|body| RawAnswer { body: body.clone(), content_type: json });
+            (source::constant(data), raw)
+        }
         CallPlan::Http(_) => fetch(ctx, call, wants_raw).await,
     };
     Ok(reply(ctx, source, &part, raw.filter(|_| wants_raw)))

@@ -37,6 +37,7 @@ use crate::record::CacheResult;
 use crate::record::Role;
 use crate::record::Stage;
 use crate::request::admit::PartCall;
+use crate::request::attempt;
 use crate::request::context::Context;
 use crate::request::error::failure;
 use crate::request::flight;
@@ -47,6 +48,7 @@ use crate::request::part::FallbackNote;
 use crate::request::part::Origin;
 use crate::request::part::Part;
 use crate::request::part::Status;
+use crate::shape::ShapeError;
 
 /// A part that was begun.
 pub(crate) enum Begun {
@@ -360,14 +362,14 @@ fn left_ms(entry: &Entry, settings: Option<&CacheSettings>, age: Duration) -> i6
     millis(ttl) - millis(age)
 }
 
-pub(crate) fn constant(data: &Result<bytes::Bytes, String>) -> Part {
+pub(crate) fn constant(data: &Result<bytes::Bytes, ShapeError>) -> Part {
     match data {
         Ok(body) => {
             let etag = rapidhash::v3::rapidhash_v3(body);
             let fetched = Fetched { body: body.clone(), took: Duration::ZERO, etag };
             Part::good(&fetched, Status::Ok, Origin::Constant)
         }
-        Err(why) => Part::bad(failure(Kind::ProjectionError, why.as_str()), Origin::Constant),
+        Err(error) => Part::bad(failure(attempt::kind_of(error), error.to_string()), Origin::Constant),
     }
 }
 

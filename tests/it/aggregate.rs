@@ -315,6 +315,18 @@ async fn agg_25_the_third_source_waits_for_a_slot_and_is_not_blamed() {
 }
 
 #[tokio::test]
+async fn a_crowd_in_line_opens_no_circuit() {
+    let upstream = Upstream::with(&[("/a", Script::json(&json!(1)).after_ms(300))]);
+    let more = "timeout: 400ms\ncache: off\nbreaker: { failure_threshold: 1 }";
+    let setup = Setup::new().server("limits: { concurrency: 2 }").sources(&[source("a", &upstream.url("/a"), more)]);
+    let gateway = setup.start();
+    let replies = futures_util::future::join_all((0..8).map(|_| gateway.get("/aggregate"))).await;
+    let kinds: Vec<_> = replies.iter().map(|reply| reply.part("a")["kind"].clone()).collect();
+    assert!(kinds.contains(&json!("local_limit")) && kinds.contains(&json!(null)), "{kinds:?}");
+    assert_eq!(gateway.upstream("a").await["circuit_state"], "closed", "{kinds:?}");
+}
+
+#[tokio::test]
 async fn agg_26_cls_23_waiting_too_long_for_a_slot_is_a_local_limit_and_neutral() {
     let upstream = Upstream::with(&[("/hog", Script::hang()), ("/b", Script::json(&json!(1)))]);
     let documents = [

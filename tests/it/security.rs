@@ -295,3 +295,29 @@ async fn a_client_cannot_ask_for_hop_by_hop_headers_to_be_passed_on() {
         assert_eq!(found[0]["code"], "AG-027", "{name}: {found}");
     }
 }
+
+#[tokio::test]
+async fn a_route_that_takes_every_path_leaves_aggds_own_alone() {
+    let gateway = Setup::new()
+        .sources(&[
+            "source: s\nstatic: { x: 1 }\n".to_owned(),
+            "route: /{*all}\nsources: [s]\n".to_owned(),
+            "route: /{*all}\nmethod: POST\nsources: [s]\n".to_owned(),
+        ])
+        .start();
+    assert_eq!(gateway.get("/readyz").await.expect(200).json()["status"], "ready");
+    assert!(gateway.health().await["upstreams"].is_object());
+    assert!(gateway.get("/metrics").await.expect(200).text().contains("aggd_build_info"));
+    assert!(gateway.post("/cache/invalidate", "").await.expect(200).json()["generation"].is_number());
+    assert_eq!(gateway.get("/what/ever").await.expect(200).part("s")["data"], json!({"x": 1}));
+}
+
+#[tokio::test]
+async fn limits_of_a_parameter_that_came_from_the_environment_are_not_told() {
+    let upstream = Upstream::start();
+    let more = "query: { q: \"{p}\" }\nparams: { p: { enum: [\"${LIMIT}\"] } }\ncache: off";
+    let document = source("a", &upstream.url("/a"), more);
+    let gateway = Setup::new().env("LIMIT", "s3cret-limit").sources(&[document]).start();
+    let refused = gateway.get("/aggregate?p=x").await.expect(400).text();
+    assert!(!refused.contains("s3cret"), "{refused}");
+}

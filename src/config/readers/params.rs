@@ -8,6 +8,7 @@ use crate::config::findings::Findings;
 use crate::config::findings::problem;
 use crate::config::node::Entry;
 use crate::config::node::Node;
+use crate::config::node::Scalar;
 use crate::config::spec::ParamKind;
 use crate::config::spec::ParamSpec;
 
@@ -83,7 +84,11 @@ fn param(entry: &Entry, at: &At<'_>, findings: &mut Findings) -> ParamSpec {
         Some(_) | None => ParamKind::String,
     };
     let numeric = matches!(kind, ParamKind::Integer | ParamKind::Number);
+    let of_key = |key: &str| node.get(key).into_iter().chain(node.get(key).map(Node::items).unwrap_or_default());
+    let limits_of = ["min", "max", "pattern", "enum"].into_iter().flat_map(of_key);
+    let hidden = limits_of.filter_map(Node::scalar).any(Scalar::is_secret);
     let mut spec = ParamSpec {
+        hidden,
         name: entry.key.clone(),
         kind,
         required: node.switch("required").unwrap_or(false),
@@ -184,7 +189,17 @@ mod tests {
 
     fn spec(kind: ParamKind) -> ParamSpec {
         let (min, max, pattern) = (None, None, None);
-        ParamSpec { name: "p".into(), kind, required: false, default: None, min, max, pattern, allowed: Vec::new() }
+        ParamSpec {
+            name: "p".into(),
+            kind,
+            required: false,
+            default: None,
+            min,
+            max,
+            pattern,
+            allowed: Vec::new(),
+            hidden: false,
+        }
     }
 
     #[test]

@@ -199,12 +199,33 @@ fn route_value(name: &str, path: Option<&[String]>) -> Result<RouteValue, Proble
     }
 }
 
+/// What an answer has in any case, and says truly of itself.
+const OF_THE_ANSWER: [&str; 12] = [
+    "age",
+    "aggd-completed",
+    "aggd-degraded",
+    "cache-status",
+    "content-encoding",
+    "content-type",
+    "date",
+    "etag",
+    "retry-after",
+    "server-timing",
+    "traceparent",
+    "x-request-id",
+];
+
 fn headers(node: &Node, at: &At<'_>, findings: &mut Findings) -> Vec<(HeaderName, HeaderValue)> {
     let at = at.key("headers");
     let mut headers = Vec::new();
     for entry in node.get("headers").map(Node::entries).unwrap_or_default() {
         let at = at.key(&entry.key);
         let name = header_key(&entry.key, entry.at, &at, findings);
+        if name.as_ref().is_some_and(|name| OF_THE_ANSWER.contains(&name.as_str())) {
+            let wrong = problem(codes::BAD_HEADER, format!("`{}` is made by aggd for each answer", entry.key));
+            findings.error(&at, entry.at, wrong.help("remove it: the answer would have it twice"));
+            continue;
+        }
         let Some(scalar) = entry.value.scalar() else { continue };
         match values::header_value(scalar) {
             Ok(value) => headers.extend(name.map(|name| (name, value))),
