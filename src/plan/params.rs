@@ -61,9 +61,9 @@ impl Bound {
         for spec in specs.iter() {
             let value = match values.get(&spec.name) {
                 Some(given) => {
-                    check(spec, given).map_err(|why| {
-                        let why = if spec.hidden { "it does not fit what the source takes".to_owned() } else { why };
-                        ParamError::new(&spec.name, why)
+                    spec.check(given).map_err(|why| {
+                        let why = if spec.hidden { "does not fit what the source takes" } else { &why };
+                        ParamError::new(&spec.name, format!("it {why}"))
                     })?;
                     Some(given.to_owned())
                 }
@@ -112,63 +112,19 @@ impl Bound {
     }
 }
 
-fn check(spec: &ParamSpec, given: &str) -> Result<(), String> {
-    match spec.kind {
-        ParamKind::String => {}
-        ParamKind::Boolean => {
-            if !matches!(given, "true" | "false") {
-                return Err("it must be `true` or `false`".into());
-            }
-        }
-        ParamKind::Integer => {
-            let number: i64 =
-                given.parse().ok().filter(|_| is_json_number(given)).ok_or("it must be an integer, such as 42")?;
-            #[expect(clippy::cast_precision_loss, reason = "limits are written as numbers; past 2^53 they are rough")]
-            within(spec, number as f64)?;
-        }
-        ParamKind::Number => {
-            let number: f64 =
-                given.parse().ok().filter(|_| is_json_number(given)).ok_or("it must be a number, such as 1.5")?;
-            within(spec, number)?;
-        }
-    }
-    if let Some(pattern) = &spec.pattern
-        && !pattern.is_match(given)
-    {
-        return Err(format!("it must match {}", pattern.as_str()));
-    }
-    if !spec.allowed.is_empty() && !spec.allowed.iter().any(|one| one == given) {
-        return Err(format!("it must be one of {}", spec.allowed.join(", ")));
-    }
-    Ok(())
-}
-
-fn within(spec: &ParamSpec, number: f64) -> Result<(), String> {
-    match (spec.min, spec.max) {
-        (Some(min), _) if number < min => Err(format!("it must be at least {min}")),
-        (_, Some(max)) if number > max => Err(format!("it must be at most {max}")),
-        _ => Ok(()),
-    }
-}
-
-/// Rust's number parsers take `+1`, `inf` and `01`; JSON does not, and the value may go into a JSON body.
-fn is_json_number(text: &str) -> bool {
-    serde_json::from_str::<serde_json::Number>(text)
-        .is_ok_and(|_| !text.starts_with(|c: char| c.is_whitespace()) && !text.ends_with(|c: char| c.is_whitespace()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn spec(kind: ParamKind) -> ParamSpec {
+        let limit = |limit: f64| (kind != ParamKind::String).then_some(limit);
         ParamSpec {
             name: "n".into(),
             kind,
             required: true,
             default: None,
-            min: Some(-90.0),
-            max: Some(90.0),
+            min: limit(-90.0),
+            max: limit(90.0),
             pattern: None,
             allowed: Vec::new(),
             hidden: false,
@@ -217,7 +173,7 @@ mod tests {
     fn patterns_and_enumerations_say_what_would_fit() {
         let mut one = spec(ParamKind::String);
         one.allowed = vec!["a".into(), "b".into()];
-        assert_eq!(bind(one, Some("c")).unwrap_err(), "it must be one of a, b");
+        assert_eq!(bind(one, Some("c")).unwrap_err(), "it must be `a` or `b`");
         let mut one = spec(ParamKind::String);
         one.pattern = Some(regex::Regex::new("^[a-z]+$").unwrap());
         assert!(bind(one, Some("A")).unwrap_err().contains("[a-z]+"));

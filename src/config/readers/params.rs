@@ -17,17 +17,10 @@ impl ParamSpec {
     pub(crate) fn check(&self, text: &str) -> Result<(), String> {
         match self.kind {
             ParamKind::String => {}
-            ParamKind::Integer => {
-                let digits = text.strip_prefix('-').unwrap_or(text);
-                if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
-                    return Err("must be a whole number".to_owned());
-                }
-            }
-            ParamKind::Number => {
-                if serde_json::from_str::<serde_json::Number>(text).is_err() {
-                    return Err("must be a number".to_owned());
-                }
-            }
+            ParamKind::Integer if is_json_number(text) && !text.contains(['.', 'e', 'E']) => {}
+            ParamKind::Integer => return Err("must be an integer".to_owned()),
+            ParamKind::Number if is_json_number(text) => {}
+            ParamKind::Number => return Err("must be a number".to_owned()),
             ParamKind::Boolean if matches!(text, "true" | "false") => {}
             ParamKind::Boolean => return Err("must be `true` or `false`".to_owned()),
         }
@@ -53,6 +46,13 @@ impl ParamSpec {
         }
         Ok(())
     }
+}
+
+/// Rust's number parsers take `+1`, `inf` and `01`, and serde_json blanks around a number; the value may have to stand
+/// in a JSON body as it is.
+fn is_json_number(text: &str) -> bool {
+    let is_bare = text.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'-' | b'+' | b'.' | b'e' | b'E'));
+    is_bare && serde_json::from_str::<serde_json::Number>(text).is_ok()
 }
 
 fn anchored(pattern: &str) -> String {
