@@ -197,7 +197,7 @@ impl Kind {
         matches!(self, Self::AttemptTimeout | Self::ConnectTimeout | Self::DeadlineExceeded | Self::UpstreamTimeout)
     }
 
-    /// Whether it was a decision of ours and nothing was sent: what makes a failed route a 503.
+    /// Whether it was our doing, not the upstream's: what makes a failed route a 503.
     pub(crate) fn is_local(self) -> bool {
         matches!(self, Self::BreakerOpen | Self::LocalLimit)
     }

@@ -121,7 +121,7 @@ async fn ac_06_after_the_recovery_timeout_one_probe_closes_the_circuit() {
 }
 
 #[tokio::test]
-async fn ac_07_ac_08_health_names_every_circuit_and_is_degraded_when_one_is_open() {
+async fn ac_07_ac_08_agg_23_health_names_every_circuit_and_is_degraded_when_one_is_open() {
     let upstream = Upstream::start();
     let documents = abc(&upstream, "breaker: { failure_threshold: 1 }");
     upstream.on("/b", Script::status(503));
