@@ -1,11 +1,11 @@
-//! What both lives are made of: names, sizes, moments, the clock, tasks, secrets. Imports nothing of ours.
+//! What both lives are made of: names, sizes, moments, the clock, tasks, ropes of bytes, secrets. Imports nothing of ours.
 
 mod clock;
 mod duration;
 mod hex;
 mod moment;
 mod name;
-
+mod rope;
 mod secret;
 mod size;
 mod tasks;
@@ -16,7 +16,7 @@ pub(crate) use duration::parse_duration;
 pub(crate) use hex::hex;
 pub(crate) use moment::Moment;
 pub(crate) use name::Name;
-
+pub(crate) use rope::Rope;
 pub(crate) use secret::Secret;
 pub(crate) use size::ByteSize;
 pub(crate) use tasks::Tasks;

@@ -54,7 +54,7 @@ pub(crate) fn run(config: Option<&Path>, ask: &Get) -> Exit {
         end
     });
     match end {
-        Ok((Some(reply), begun)) => print(ask, is_source, &reply, &trail, begun),
+        Ok((Some(reply), begun)) => print(ask, is_source, reply, &trail, begun),
         Ok((None, _)) => {
             console::error(&format!("nothing is served at `{path}`; `aggd routes` lists what is"));
             Exit::Failed
@@ -93,20 +93,21 @@ fn query(ask: &Get) -> Result<String, &str> {
     Ok(query)
 }
 
-fn print(ask: &Get, is_source: bool, reply: &Reply, trail: &Trail, begun: Moment) -> Exit {
+fn print(ask: &Get, is_source: bool, reply: Reply, trail: &Trail, begun: Moment) -> Exit {
     for note in trail.take() {
         console::aside(&format!("{:>8} {}: {}", Pretty(note.at.since(begun)).to_string(), note.source, note.text));
     }
     // Nothing here asks for an answer in pieces.
-    let ReplyBody::Whole(body) = &reply.body else { return Exit::Failed };
+    let ReplyBody::Whole(body) = reply.body else { return Exit::Failed };
+    let body = body.into_vec();
     if !reply.status.is_success() {
-        console::aside(&String::from_utf8_lossy(body));
+        console::aside(&String::from_utf8_lossy(&body));
         return Exit::Failed;
     }
-    match data_of(body).filter(|_| is_source && !ask.raw) {
+    match data_of(&body).filter(|_| is_source && !ask.raw) {
         Some(data) => console::result(&data),
         None => {
-            console::bytes(body);
+            console::bytes(&body);
             if !ask.raw {
                 console::result("");
             }

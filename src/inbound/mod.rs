@@ -1,7 +1,9 @@
 //! HTTP in. Translates, decides nothing: connections and requests on one side, stages and state on the other.
 
 mod access;
+mod answer;
 mod control;
+mod head_timer;
 mod health;
 mod listen;
 mod respond;

@@ -2,15 +2,11 @@
 
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
-use std::pin::Pin;
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::Context;
-use std::task::Poll;
 
 use axum::body::Body;
 use axum::body::HttpBody;
-use bytes::Bytes;
 use futures_util::FutureExt;
 use http::HeaderMap;
 use http::HeaderName;
@@ -20,11 +16,7 @@ use http::Request;
 use http::Response;
 use http::StatusCode;
 use http::header;
-use http_body_util::Full;
-use hyper::body::Frame;
 use hyper::body::Incoming;
-use hyper::body::SizeHint;
-use tokio::sync::mpsc;
 use tower::ServiceExt;
 use tower_http::compression::Compression;
 use tower_http::compression::predicate::NotForContentType;
@@ -33,16 +25,14 @@ use tower_http::compression::predicate::SizeAbove;
 
 use crate::base::hex;
 use crate::config::spec::OWN_SEGMENTS;
+use crate::inbound::answer::Answer;
+use crate::inbound::answer::of_reply;
 use crate::inbound::listen::Peer;
 use crate::inbound::serve::Plane;
 use crate::inbound::server::Server;
 use crate::request;
-use crate::request::After;
 use crate::request::Ask;
 use crate::request::Problem;
-use crate::request::Reply;
-use crate::request::ReplyBody;
-use crate::request::Shared;
 use crate::request::Trace;
 use crate::request::Trail;
 
@@ -64,7 +54,7 @@ pub(crate) struct Service {
 
 impl Service {
     /// Answers one request, compressed where the client takes that and it is worth it.
-    pub(crate) async fn answer_encoded(self, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+    pub(crate) async fn answer_encoded(self, request: Request<Incoming>) -> Result<Response<Answer>, Infallible> {
         if !request.headers().contains_key(header::ACCEPT_ENCODING) {
             let mut response = self.answer(request).await?;
             if response.body().size_hint().lower() > COMPRESS_ABOVE_BYTES.into() {
@@ -78,11 +68,11 @@ impl Service {
             .and(NotForContentType::const_new("application/x-ndjson"));
         let service = tower::service_fn(move |request| self.clone().answer(request));
         let response = Box::pin(Compression::new(service).compress_when(worth_it).oneshot(request)).await?;
-        Ok(response.map(Body::new))
+        Ok(response.map(|body| Answer::Other(Body::new(body))))
     }
 
     /// Answers one request. A panic anywhere in its work is its own 500, never the end of the process.
-    pub(crate) async fn answer(self, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+    pub(crate) async fn answer(self, request: Request<Incoming>) -> Result<Response<Answer>, Infallible> {
         let request_id = request_id(request.headers());
         let trace = Trace::read(request.headers());
         let parent = trace.parent;
@@ -106,7 +96,7 @@ impl Service {
         Ok(response)
     }
 
-    async fn route(self, request: Request<Incoming>, request_id: Arc<str>, trace: Trace) -> Response<Body> {
+    async fn route(self, request: Request<Incoming>, request_id: Arc<str>, trace: Trace) -> Response<Answer> {
         let shared = &self.server.shared;
         if let Some(problem) = too_large(&self.server, request.headers()) {
             return of_problem(&problem, &request_id);
@@ -139,7 +129,7 @@ impl Service {
         Box::pin(self.ask_control(request, &request_id)).await
     }
 
-    async fn ask_control(self, request: Request<Incoming>, request_id: &Arc<str>) -> Response<Body> {
+    async fn ask_control(self, request: Request<Incoming>, request_id: &Arc<str>) -> Response<Answer> {
         let path = request.uri().path().to_owned();
         let wants_options = request.method() == Method::OPTIONS;
         let mut request = request.map(Body::new);
@@ -160,7 +150,7 @@ impl Service {
             StatusCode::NOT_FOUND if !response.headers().contains_key(header::CONTENT_TYPE) => {
                 of_problem(&unknown_path(&path), request_id)
             }
-            _ => response,
+            _ => response.map(Answer::Other),
         }
     }
 }
@@ -205,8 +195,8 @@ fn unknown_path(path: &str) -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "unknown-path", "Unknown path", detail)
 }
 
-fn options(problem: &Problem) -> Response<Body> {
-    let mut response = Response::new(Body::empty());
+fn options(problem: &Problem) -> Response<Answer> {
+    let mut response = Response::new(Answer::from(Vec::new()));
     *response.status_mut() = StatusCode::NO_CONTENT;
     if let Some(allow) = problem.header_map().get(header::ALLOW) {
         response.headers_mut().insert(header::ALLOW, allow.clone());
@@ -215,68 +205,9 @@ fn options(problem: &Problem) -> Response<Body> {
 }
 
 /// A problem as a response.
-pub(crate) fn of_problem(problem: &Problem, request_id: &str) -> Response<Body> {
-    let mut response = Response::new(Body::from(problem.body(request_id)));
+pub(crate) fn of_problem<B: From<Vec<u8>>>(problem: &Problem, request_id: &str) -> Response<B> {
+    let mut response = Response::new(problem.body(request_id).into());
     *response.status_mut() = problem.status;
     *response.headers_mut() = problem.header_map();
     response
-}
-
-fn of_reply(shared: &Arc<Shared>, reply: Reply) -> Response<Body> {
-    let body = match reply.body {
-        ReplyBody::Whole(body) if reply.after.is_nothing() => Body::from(body),
-        ReplyBody::Whole(body) => {
-            Body::new(Tail { body: Full::new(body), after: Some((Arc::clone(shared), reply.after)) })
-        }
-        ReplyBody::Progressive(pieces) => Body::new(Pieces { pieces }),
-    };
-    let mut response = Response::new(body);
-    *response.status_mut() = reply.status;
-    *response.headers_mut() = reply.headers;
-    response
-}
-
-/// The body of an answer; dropped once it is written (or the client has left), which starts what comes after.
-struct Tail {
-    body: Full<Bytes>,
-    after: Option<(Arc<Shared>, After)>,
-}
-
-impl hyper::body::Body for Tail {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
-/// The body of a progressive answer. Dropping it tells the work behind it that the client has left.
-struct Pieces {
-    pieces: mpsc::Receiver<Bytes>,
-}
-
-impl hyper::body::Body for Pieces {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        self.pieces.poll_recv(cx).map(|piece| piece.map(|piece| Ok(Frame::data(piece))))
-    }
-}
-
-impl Drop for Tail {
-    fn drop(&mut self) {
-        if let Some((shared, after)) = self.after.take() {
-            after.begin(&shared);
-        }
-    }
 }

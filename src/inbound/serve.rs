@@ -12,10 +12,10 @@ use hyper_util::rt::TokioIo;
 use hyper_util::rt::TokioTimer;
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
 use tokio::sync::watch;
 
 use crate::inbound::control;
+use crate::inbound::head_timer::HeadTimer;
 use crate::inbound::listen::Listener;
 use crate::inbound::respond::Service;
 use crate::inbound::server::Server;
@@ -71,8 +71,8 @@ pub(crate) async fn serve(
         };
         let service = Service { server: Arc::clone(&server), control: control.clone(), plane, peer };
         // Boxed, so that a connection between two requests keeps a pointer and not the room for an answer.
-        let service = tower::service_fn(move |request| Box::pin(service.clone().answer_encoded(request)));
-        let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+        let service = hyper::service::service_fn(move |request| Box::pin(service.clone().answer_encoded(request)));
+        let connection = builder.serve_connection(TokioIo::new(stream), service);
         let connection = graceful.watch(connection.into_owned());
         // A combinator rather than a block, which would hold the connection twice, for all the time that it idles.
         drop(server.shared.tasks.spawn(connection.map(move |end| {
@@ -90,7 +90,7 @@ pub(crate) async fn serve(
 
 fn builder() -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(MAX_HEAD_BYTES);
+    builder.http1().timer(HeadTimer).header_read_timeout(HEAD_TIMEOUT).max_buf_size(MAX_HEAD_BYTES);
     builder
         .http2()
         .timer(TokioTimer::new())

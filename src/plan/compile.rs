@@ -40,6 +40,8 @@ pub(crate) struct Plan {
     /// In configuration order; routes and fallbacks refer to places in this list.
     pub(crate) sources: Vec<Arc<SourcePlan>>,
     pub(crate) by_name: HashMap<Name, usize>,
+    /// Every source as the one part of `GET /aggregate/{source}`, in the order of `sources`.
+    pub(crate) alone: Vec<PartPlan>,
     /// The built-in route first, unless it is replaced; then in configuration order.
     pub(crate) routes: Vec<Arc<RoutePlan>>,
     pub(crate) table: RouteTable,
@@ -59,6 +61,7 @@ pub(crate) fn compile(spec: Spec) -> Plan {
     if !routes.iter().any(|route| &*route.path == AGGREGATE.0 && route.method == Method::GET) {
         routes.insert(0, Arc::new(aggregate(&sources)));
     }
+    let alone = sources.iter().enumerate().map(|(place, source)| part(source, place)).collect();
     let mut table = RouteTable::default();
     let numbered = routes.iter().enumerate();
     let targets = numbered.map(|(place, route)| (&*route.path, route.method.clone(), Target::Route(place)));
@@ -68,7 +71,7 @@ pub(crate) fn compile(spec: Spec) -> Plan {
             tracing::error!(path, %clash, "route left out");
         }
     }
-    Plan { server: spec.server, sources, by_name, routes, table, digest: spec.digest, rendered: spec.rendered }
+    Plan { server: spec.server, sources, by_name, alone, routes, table, digest: spec.digest, rendered: spec.rendered }
 }
 
 fn source(spec: SourceSpec, server: &ServerSpec, by_name: &HashMap<Name, usize>) -> SourcePlan {
@@ -136,11 +139,8 @@ fn route(spec: RouteSpec, by_name: &HashMap<Name, usize>) -> RoutePlan {
 
 /// `GET /aggregate`: every source that takes part, in configuration order.
 fn aggregate(sources: &[Arc<SourcePlan>]) -> RoutePlan {
-    let parts = sources.iter().enumerate().filter(|(_, source)| source.aggregate).map(|(place, source)| {
-        let part =
-            PartSpec { alias: source.name.clone(), source: source.name.clone(), params: Vec::new(), required: false };
-        PartPlan::new(&part, place)
-    });
+    let parts = sources.iter().enumerate().filter(|(_, source)| source.aggregate);
+    let parts = parts.map(|(place, source)| part(source, place));
     RoutePlan {
         path: AGGREGATE.0.into(),
         description: Some("every source at once".to_owned()),
@@ -153,4 +153,10 @@ fn aggregate(sources: &[Arc<SourcePlan>]) -> RoutePlan {
         tag: AGGREGATE.1.into(),
         headers: Vec::new(),
     }
+}
+
+/// A source as a part under its own name.
+fn part(source: &SourcePlan, place: usize) -> PartPlan {
+    let (alias, source) = (source.name.clone(), source.name.clone());
+    PartPlan::new(&PartSpec { alias, source, params: Vec::new(), required: false }, place)
 }

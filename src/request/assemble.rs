@@ -10,6 +10,7 @@ use http::Method;
 use http::StatusCode;
 use http::header;
 
+use crate::base::Rope;
 use crate::config::spec::Respond;
 use crate::live::LiveRoute;
 use crate::plan::RoutePlan;
@@ -41,14 +42,14 @@ pub(crate) fn route(
     let (status, mut headers, body) = match refusal(route, &placed) {
         Some(problem) => {
             let problem = problem.tail(partial(route, &placed, &summary));
-            (problem.status, problem.header_map(), problem.body(&ctx.ask.request_id))
+            (problem.status, problem.header_map(), problem.body(&ctx.ask.request_id).into())
         }
         None => {
             let mut headers = HeaderMap::with_capacity(12);
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
             match document(route, &placed, &summary) {
                 Ok(body) => (StatusCode::OK, headers, body),
-                Err(problem) => (problem.status, problem.header_map(), problem.body(&ctx.ask.request_id)),
+                Err(problem) => (problem.status, problem.header_map(), problem.body(&ctx.ask.request_id).into()),
             }
         }
     };
@@ -60,7 +61,7 @@ pub(crate) fn route(
         }
     }
     let unchanged = status == StatusCode::OK && is_unchanged(ctx, &headers);
-    let (status, body) = if unchanged { (StatusCode::NOT_MODIFIED, Bytes::new()) } else { (status, body) };
+    let (status, body) = if unchanged { (StatusCode::NOT_MODIFIED, Rope::default()) } else { (status, body) };
     if unchanged {
         headers.remove(header::CONTENT_TYPE);
     }
@@ -183,14 +184,14 @@ fn partial(route: &RoutePlan, placed: &[Placed<'_>], summary: &Summary) -> Vec<u
     out.into_bytes()
 }
 
-fn document(route: &RoutePlan, placed: &[Placed<'_>], summary: &Summary) -> Result<Bytes, Problem> {
+fn document(route: &RoutePlan, placed: &[Placed<'_>], summary: &Summary) -> Result<Rope, Problem> {
     match route.respond {
-        Respond::Envelope => Ok(envelope::whole(placed, summary).into()),
+        Respond::Envelope => Ok(envelope::whole(placed, summary)),
         Respond::Merge => {
             let whole = Bytes::from(merged(placed));
             match &route.shape {
-                None => Ok(whole),
-                Some(shape) => shape.apply(&whole, None).map_err(|error| {
+                None => Ok(whole.into()),
+                Some(shape) => shape.apply(&whole, None).map(Rope::from).map_err(|error| {
                     Problem::new(StatusCode::BAD_GATEWAY, "projection-failed", "Projection failed", error.to_string())
                 }),
             }

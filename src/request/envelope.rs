@@ -1,9 +1,11 @@
-//! The envelope, written. Parts are bytes already: they are copied once, nothing is parsed.
+//! The envelope, written. Parts are bytes already: they stand in it as they are, nothing is parsed, long ones are not
+//! even copied.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::base::Rope;
 use crate::plan::PartPlan;
 use crate::plan::json_string;
 use crate::policy::outcome::Kind;
@@ -14,25 +16,31 @@ use crate::request::summary::Summary;
 /// A part with its plan.
 pub(crate) type Placed<'a> = (&'a PartPlan, &'a Part);
 
-/// JSON as it is written: a growing buffer.
+/// JSON as it is written.
 #[derive(Default)]
 pub(crate) struct Writer {
-    bytes: Vec<u8>,
+    rope: Rope,
 }
 
 impl Writer {
-    pub(crate) fn with_capacity(bytes: usize) -> Self {
-        Self { bytes: Vec::with_capacity(bytes) }
+    /// With room for this much text of our own, and for so many parts.
+    pub(crate) fn with_capacity(text: usize, parts: usize) -> Self {
+        Self { rope: Rope::with_capacity(text, parts) }
     }
 
     /// JSON text as it is.
     pub(crate) fn text(&mut self, text: &str) {
-        self.bytes.extend_from_slice(text.as_bytes());
+        self.rope.push(text.as_bytes());
     }
 
     /// JSON bytes as they are.
     pub(crate) fn json(&mut self, json: &[u8]) {
-        self.bytes.extend_from_slice(json);
+        self.rope.push(json);
+    }
+
+    /// JSON that others hold too.
+    pub(crate) fn shared(&mut self, json: &Bytes) {
+        self.rope.push_shared(json);
     }
 
     /// A text as a JSON string.
@@ -44,20 +52,25 @@ impl Writer {
         self.text(itoa::Buffer::new().format(number));
     }
 
-    /// What was written.
+    /// What was written, in pieces.
+    pub(crate) fn into_rope(self) -> Rope {
+        self.rope
+    }
+
+    /// What was written, in one piece.
     pub(crate) fn into_bytes(self) -> Vec<u8> {
-        self.bytes
+        self.rope.into_vec()
     }
 }
 
 /// The whole envelope.
-pub(crate) fn whole(placed: &[Placed<'_>], summary: &Summary) -> Vec<u8> {
-    let parts = placed.iter().map(|(plan, part)| plan.head.len() + part.data.as_ref().map_or(200, Bytes::len) + 80);
-    let mut out = Writer::with_capacity(parts.sum::<usize>() + 256);
+pub(crate) fn whole(placed: &[Placed<'_>], summary: &Summary) -> Rope {
+    let around = placed.iter().map(|(plan, part)| plan.head.len() + if part.failure.is_some() { 300 } else { 80 });
+    let mut out = Writer::with_capacity(around.sum::<usize>() + 256, placed.len());
     out.text("{");
     members(&mut out, placed, summary);
     out.text("}");
-    out.into_bytes()
+    out.into_rope()
 }
 
 /// The members of the envelope, without the braces around them.
@@ -116,11 +129,20 @@ fn seconds(out: &mut Writer, length: Duration) {
 
 /// One object of `results`.
 pub(crate) fn result(out: &mut Writer, plan: &PartPlan, part: &Part) {
+    open_result(out, plan, part);
+    out.text("}");
+}
+
+/// One object of `results`, still without its closing brace.
+pub(crate) fn open_result(out: &mut Writer, plan: &PartPlan, part: &Part) {
     out.text(&plan.head);
     out.text("\"");
     out.text(part.status.as_str());
     out.text("\",\"data\":");
-    out.json(part.data.as_deref().unwrap_or(b"null"));
+    match &part.data {
+        Some(data) => out.shared(data),
+        None => out.text("null"),
+    }
     match &part.failure {
         None => out.text(",\"error\":null"),
         Some(failure) => {
@@ -136,7 +158,6 @@ pub(crate) fn result(out: &mut Writer, plan: &PartPlan, part: &Part) {
     if let Some(failure) = part.failure.as_ref().filter(|_| part.is_degraded()) {
         stand_in(out, part, failure.kind);
     }
-    out.text("}");
 }
 
 /// What stands in for a part that failed.

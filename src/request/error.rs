@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::HeaderMap;
 use http::HeaderName;
 use http::HeaderValue;
@@ -165,7 +164,7 @@ impl Problem {
     }
 
     /// The body; `instance` is the request's id.
-    pub(crate) fn body(&self, request_id: &str) -> Bytes {
+    pub(crate) fn body(&self, request_id: &str) -> Vec<u8> {
         let mut members = Map::new();
         members.insert("type".into(), format!("urn:aggd:problem:{}", self.rest.name).into());
         members.insert("title".into(), self.rest.title.into());
@@ -186,7 +185,7 @@ impl Problem {
             out.json(&self.rest.tail);
         }
         out.text("}");
-        out.into_bytes().into()
+        out.into_bytes()
     }
 
     /// The headers, content type first.
@@ -204,7 +203,7 @@ impl Problem {
         Reply {
             status: self.status,
             headers: self.header_map(),
-            body: ReplyBody::Whole(self.body(&ask.request_id)),
+            body: ReplyBody::Whole(self.body(&ask.request_id).into()),
             after: After::default(),
         }
     }

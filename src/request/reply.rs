@@ -5,6 +5,7 @@ use http::HeaderMap;
 use http::StatusCode;
 use tokio::sync::mpsc;
 
+use crate::base::Rope;
 use crate::record::AuditRecord;
 use crate::request::context::Shared;
 use crate::request::flight::Refresh;
@@ -19,7 +20,7 @@ pub(crate) struct Reply {
 
 /// The body of an answer.
 pub(crate) enum ReplyBody {
-    Whole(Bytes),
+    Whole(Rope),
     /// Pieces that come as sources answer; the end of the channel is the end of the body.
     Progressive(mpsc::Receiver<Bytes>),
 }

@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use http::HeaderMap;
 use http::HeaderValue;
 use http::StatusCode;
@@ -12,7 +11,7 @@ use smallvec::SmallVec;
 use smallvec::smallvec;
 use tokio::sync::oneshot;
 
-use crate::config::spec::PartSpec;
+use crate::base::Rope;
 use crate::live::LiveSource;
 use crate::live::Snapshot;
 use crate::live::cache::CacheKey;
@@ -27,6 +26,7 @@ use crate::request::context::Ask;
 use crate::request::context::Context;
 use crate::request::context::Shared;
 use crate::request::envelope;
+use crate::request::envelope::Placed;
 use crate::request::envelope::Writer;
 use crate::request::error::Problem;
 use crate::request::flight;
@@ -62,7 +62,8 @@ pub(crate) fn admit<'a>(
 
 /// Answers for one source.
 pub(crate) async fn run(ctx: &Context<'_>, place: usize) -> Result<Reply, Problem> {
-    let source = ctx.snapshot.sources.get(place).ok_or_else(Problem::internal)?;
+    let (source, plan) =
+        ctx.snapshot.sources.get(place).zip(ctx.snapshot.plan.alone.get(place)).ok_or_else(Problem::internal)?;
     let bound = admit::bind_source(ctx, source, &[])?;
     let call = PartCall { source: Arc::clone(source), bound };
     let wants_raw = ctx.values().query("raw").is_some();
@@ -74,7 +75,7 @@ pub(crate) async fn run(ctx: &Context<'_>, place: usize) -> Result<Reply, Proble
         }
         CallPlan::Http(_) => fetch(ctx, call, wants_raw).await,
     };
-    Ok(reply(ctx, source, &part, raw.filter(|_| wants_raw)))
+    Ok(reply(ctx, source, (plan, &part), raw.filter(|_| wants_raw)))
 }
 
 async fn fetch(ctx: &Context<'_>, call: PartCall, wants_raw: bool) -> (Part, Option<RawAnswer>) {
@@ -116,18 +117,18 @@ async fn fetch(ctx: &Context<'_>, call: PartCall, wants_raw: bool) -> (Part, Opt
     (part, raw_from.try_recv().ok())
 }
 
-fn reply(ctx: &Context<'_>, source: &LiveSource, part: &Part, raw: Option<RawAnswer>) -> Reply {
+fn reply(ctx: &Context<'_>, source: &LiveSource, (plan, part): Placed<'_>, raw: Option<RawAnswer>) -> Reply {
     let name = &source.plan.name;
     let (status, mut headers, body) = match (&part.failure, raw) {
         (Some(failure), _) => {
             let problem = Problem::of_failure(name.as_str(), failure);
-            (problem.status, problem.header_map(), problem.body(&ctx.ask.request_id))
+            (problem.status, problem.header_map(), problem.body(&ctx.ask.request_id).into())
         }
         (None, Some(raw)) => {
             let kind = raw.content_type.unwrap_or_else(|| HeaderValue::from_static("application/octet-stream"));
-            (StatusCode::OK, HeaderMap::from_iter([(header::CONTENT_TYPE, kind)]), raw.body)
+            (StatusCode::OK, HeaderMap::from_iter([(header::CONTENT_TYPE, kind)]), raw.body.into())
         }
-        (None, None) => (StatusCode::OK, json_headers(), body(source, part)),
+        (None, None) => (StatusCode::OK, json_headers(), body(plan, part)),
     };
     let (mut status, mut body) = (status, body);
     if part.failure.is_none() {
@@ -146,7 +147,7 @@ fn reply(ctx: &Context<'_>, source: &LiveSource, part: &Part, raw: Option<RawAns
             headers.insert(header::ETAG, etag);
         }
         if assemble::is_unchanged(ctx, &headers) {
-            (status, body) = (StatusCode::NOT_MODIFIED, Bytes::new());
+            (status, body) = (StatusCode::NOT_MODIFIED, Rope::default());
             headers.remove(header::CONTENT_TYPE);
         }
     }
@@ -159,15 +160,11 @@ fn json_headers() -> HeaderMap {
 }
 
 /// The source's object of `results`, and `cached: false`.
-fn body(source: &LiveSource, part: &Part) -> Bytes {
-    let name = &source.plan.name;
-    let spec = PartSpec { alias: name.clone(), source: name.clone(), params: Vec::new(), required: false };
-    let mut out = Writer::default();
-    envelope::result(&mut out, &PartPlan::new(&spec, 0), part);
-    let mut bytes = out.into_bytes();
-    bytes.pop();
-    bytes.extend_from_slice(b",\"cached\":false}");
-    bytes.into()
+fn body(plan: &PartPlan, part: &Part) -> Rope {
+    let mut out = Writer::with_capacity(plan.head.len() + 128, 1);
+    envelope::open_result(&mut out, plan, part);
+    out.text(",\"cached\":false}");
+    out.into_rope()
 }
 
 fn audit(ctx: &Context<'_>, source: &LiveSource, part: &Part, status: StatusCode) -> Option<AuditRecord> {
