@@ -5,6 +5,7 @@ pub(crate) mod deadline;
 pub(crate) mod freshness;
 pub(crate) mod limiter;
 pub(crate) mod outcome;
+pub(crate) mod priority;
 
 #[cfg(test)]
 mod vectors;
