@@ -2,6 +2,7 @@
 
 mod access;
 mod control;
+mod events;
 mod health;
 mod listen;
 mod respond;

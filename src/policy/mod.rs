@@ -2,6 +2,7 @@
 
 pub(crate) mod breaker;
 pub(crate) mod deadline;
+pub(crate) mod events;
 pub(crate) mod freshness;
 pub(crate) mod limiter;
 pub(crate) mod outcome;

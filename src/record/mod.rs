@@ -1,9 +1,10 @@
-//! What happened, after the reply: the audit log and where it is kept, its history, metrics.
+//! What happened: events as they come, and after the reply the audit log and where it is kept, its history, metrics.
 //!
 //! A request pushes one record and counts; nothing here makes it wait. Everything that waits for a database runs in
 //! a task of its own.
 
 mod audit;
+mod events;
 mod history;
 mod logs;
 mod metrics;
@@ -12,9 +13,16 @@ mod store;
 pub(crate) use audit::AuditQueue;
 pub(crate) use audit::AuditRecord;
 pub(crate) use audit::AuditWriter;
+pub(crate) use events::Event;
+pub(crate) use events::Events;
+pub(crate) use events::InvalidationCause;
+pub(crate) use events::Item as EventItem;
+pub(crate) use events::Reset as EventReset;
+pub(crate) use events::Subscription;
 pub(crate) use history::HistoryFilter;
 pub(crate) use history::HistoryPage;
 pub(crate) use logs::Logs;
+pub(crate) use crate::policy::events::TypeSet as EventTypes;
 pub(crate) use metrics::BreakerGauge;
 pub(crate) use metrics::CONTENT_TYPE as METRICS_CONTENT_TYPE;
 pub(crate) use metrics::CacheGauges;

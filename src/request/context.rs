@@ -18,6 +18,7 @@ use crate::policy::deadline;
 use crate::policy::deadline::RequestLimits;
 use crate::policy::priority::Priority;
 use crate::record::AuditQueue;
+use crate::record::Events;
 use crate::record::Metrics;
 use crate::record::Stage;
 use crate::request::error::Problem;
@@ -30,6 +31,7 @@ pub(crate) struct Shared {
     pub(crate) metrics: Arc<Metrics>,
     /// `None`: there is no audit log.
     pub(crate) audit: Option<AuditQueue>,
+    pub(crate) events: Events,
     pub(crate) tasks: Tasks,
 }
 

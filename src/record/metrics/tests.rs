@@ -14,6 +14,7 @@ use crate::policy::breaker::TransitionCount;
 use crate::policy::limiter::LimiterCounts;
 use crate::policy::outcome::Kind;
 use crate::record::audit::AuditCounts;
+use crate::record::events::EventCounts;
 use crate::record::metrics::BreakerGauge;
 use crate::record::metrics::CacheGauges;
 use crate::record::metrics::CacheResult;
@@ -66,6 +67,7 @@ fn scrape() -> Scrape {
             store_discarded: 6,
         },
         audit: Some(AuditCounts { pending: 4, written: 9, dropped: 1, failed_batches: 2 }),
+        events: EventCounts { happened: vec![("circuit.opened", 3)], lagged: 2, subscribers: 1, ..EventCounts::default() },
         config: ConfigGauges { generation: 7, last_reload_successful: true, findings: 0 },
         connections: 11,
         started: UNIX_EPOCH + Duration::from_millis(1500),
