@@ -147,7 +147,8 @@ mod tests {
         let events = Events::new(clock);
         let subscription = events.subscribe(EventTypes::all(), None).unwrap();
         let mut frames = Box::pin(frames(subscription, opening("0000abcd")));
-        let text = |frame: Option<Result<Bytes, Infallible>>| String::from_utf8(frame.unwrap().unwrap().to_vec()).unwrap();
+        let text =
+            |frame: Option<Result<Bytes, Infallible>>| String::from_utf8(frame.unwrap().unwrap().to_vec()).unwrap();
         assert_eq!(text(frames.next().await), "retry: 2000\n: events of instance 0000abcd\n\n");
         let begun = clock.now();
         assert!(frames.next().now_or_never().is_none(), "nothing to say yet");

@@ -94,9 +94,7 @@ impl Carry<'_> {
                 }
                 Arc::clone(&before.circuit)
             }
-            Some(_) | None => {
-                Arc::new(Circuit::new(&plan.breaker).telling(self.events, &plan.name, plan.endpoint()))
-            }
+            Some(_) | None => Arc::new(Circuit::new(&plan.breaker).telling(self.events, &plan.name, plan.endpoint())),
         };
         let mark = cache.source_mark(&plan.name);
         if before.is_some_and(|before| before.plan.revision != plan.revision) {

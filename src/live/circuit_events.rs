@@ -55,7 +55,7 @@ async fn evt_01_and_02_a_trip_is_told_once_and_late_failures_are_not() {
     let (circuit, mut subscription) = circuit();
     let permits: Vec<_> = (0..51).map(|_| circuit.admit(&SET, at(0), SECOND).permit.unwrap()).collect();
     for permit in permits {
-        drop(permit.record(&SET, &outcome(Kind::ServerError), SECOND, at(1)));
+        _ = permit.record(&SET, &outcome(Kind::ServerError), SECOND, at(1));
     }
     assert_eq!(seen(&mut subscription), [("circuit.opened", 1, 1)]);
     assert_eq!(circuit.counts().late_results, 50);
@@ -65,8 +65,8 @@ async fn evt_01_and_02_a_trip_is_told_once_and_late_failures_are_not() {
 async fn everything_that_changes_a_circuit_is_told() {
     let (circuit, mut subscription) = circuit();
     let permit = |s| circuit.admit(&SET, at(s), SECOND).permit.unwrap();
-    drop(permit(0).record(&SET, &outcome(Kind::ServerError), SECOND, at(0)));
-    drop(permit(30).record(&SET, &outcome(Kind::Success), SECOND, at(30)));
+    _ = permit(0).record(&SET, &outcome(Kind::ServerError), SECOND, at(0));
+    _ = permit(30).record(&SET, &outcome(Kind::Success), SECOND, at(30));
     circuit.force_open(None, at(40));
     circuit.force_close();
     circuit.reset(&SET);
@@ -100,11 +100,11 @@ fn con_13_events_stand_in_the_order_of_changes_whoever_makes_them() {
             scope.spawn(move || {
                 start.wait();
                 for n in 0..50 {
-                    match (thread + n) % 3 {
-                        0 => drop(circuit.force_open(None, at(n))),
-                        1 => drop(circuit.force_close()),
-                        _ => drop(circuit.reset(&SET)),
-                    }
+                    _ = match (thread + n) % 3 {
+                        0 => circuit.force_open(None, at(n)),
+                        1 => circuit.force_close(),
+                        _ => circuit.reset(&SET),
+                    };
                 }
             });
         }

@@ -10,6 +10,7 @@ mod logs;
 mod metrics;
 mod store;
 
+pub(crate) use crate::policy::events::TypeSet as EventTypes;
 pub(crate) use audit::AuditQueue;
 pub(crate) use audit::AuditRecord;
 pub(crate) use audit::AuditWriter;
@@ -22,7 +23,6 @@ pub(crate) use events::Subscription;
 pub(crate) use history::HistoryFilter;
 pub(crate) use history::HistoryPage;
 pub(crate) use logs::Logs;
-pub(crate) use crate::policy::events::TypeSet as EventTypes;
 pub(crate) use metrics::BreakerGauge;
 pub(crate) use metrics::CONTENT_TYPE as METRICS_CONTENT_TYPE;
 pub(crate) use metrics::CacheGauges;

@@ -12,6 +12,9 @@ use crate::policy::events::EventType;
 /// How many changes of a configuration are listed; the number of them is told in any case.
 const CHANGES_SHOWN: usize = 50;
 
+/// How much of what was invalidated is named: it may be a text of whoever asked.
+const NAME_SHOWN: usize = 200;
+
 /// Something that happened. Borrows what it can, so that one nobody wants costs nothing.
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(not(test), expect(dead_code, reason = "some producers are not there yet; the contract is whole"))]
@@ -152,6 +155,7 @@ impl Event<'_> {
             Self::AdaptiveLimitChanged { from, to, reason } => json!({"from": from, "to": to, "reason": reason}),
             Self::FallbackUsed { via, kind } => json!({"via": via, "kind": kind}),
             Self::CacheInvalidated { scope, of, entries, cause, .. } => {
+                let of = of.map(|of| of.chars().take(NAME_SHOWN).collect::<String>());
                 let cause = match cause {
                     InvalidationCause::Order => "order",
                     InvalidationCause::Reload => "reload",

@@ -32,11 +32,14 @@ impl EventId {
     pub(super) fn next(self, millis: u64, is_kept: bool) -> Self {
         let later = self.millis.max(millis).min(MAX_MILLIS);
         let one_on = self.millis.saturating_add(1).max(later);
-        let (kept, live) = if is_kept { (self.kept.checked_add(1), Some(0)) } else { (Some(self.kept), self.live.checked_add(1)) };
+        let (kept, live) =
+            if is_kept { (self.kept.checked_add(1), Some(0)) } else { (Some(self.kept), self.live.checked_add(1)) };
         match (kept, live) {
             (Some(kept), Some(live)) => Self { millis: later, kept, live, ..self },
             // A number that begins anew takes a millisecond of its own, so that the order stays.
-            (kept, live) => Self { millis: one_on, kept: kept.unwrap_or_default(), live: live.unwrap_or_default(), ..self },
+            (kept, live) => {
+                Self { millis: one_on, kept: kept.unwrap_or_default(), live: live.unwrap_or_default(), ..self }
+            }
         }
     }
 
@@ -84,7 +87,9 @@ mod tests {
         assert_eq!((text.len(), &text[..10]), (26, "01HF7YAT00"), "{text}: the time as every ULID has it");
         assert_eq!(EventId::parse(&text), Some(first));
         assert_eq!(EventId::parse(&text.to_lowercase()), Some(first));
-        for bad in ["", "1", &"0".repeat(25), &"Z".repeat(26), &"U".repeat(26), "8ZZZZZZZZZZZZZZZZZZZZZZZZZ", &"0".repeat(27)] {
+        for bad in
+            ["", "1", &"0".repeat(25), &"Z".repeat(26), &"U".repeat(26), "8ZZZZZZZZZZZZZZZZZZZZZZZZZ", &"0".repeat(27)]
+        {
             assert_eq!(EventId::parse(bad), None, "{bad}");
         }
     }
