@@ -122,18 +122,25 @@ async fn invalidate(State(server): App, request: Request) -> Response {
             let done = cache.invalidate(scope);
             count += done.count;
             generation = done.generation;
-            server.shared.events.publish(Event::CacheInvalidated {
-                scope: scope.as_str(),
-                of: scope.of(),
-                entries: done.count,
-                generation,
-                cause: InvalidationCause::Order,
-            });
         }
         tracing::info!(request_id = &*id, scopes = ?scopes, entries = count, generation, "cache invalidated");
+        tell_invalidated(&server, &scopes, count, generation);
         Ok(json!({"invalidated": count, "generation": generation}))
     };
     finish(answer.await, &id)
+}
+
+/// One order is one event; a `key` may have been a source and a tag.
+fn tell_invalidated(server: &Server, scopes: &[Scope], entries: usize, generation: u64) {
+    let (scope, of) = match scopes {
+        [one] => (one.as_str(), one.of()),
+        _ => ("key", scopes.first().and_then(Scope::of)),
+    };
+    let event = Event::CacheInvalidated { scope, of, entries, generation, cause: InvalidationCause::Order };
+    match scopes.first() {
+        Some(Scope::Source(source)) => server.shared.events.of_source(source, event),
+        Some(Scope::All | Scope::Tag(_) | Scope::Prefix(_)) | None => server.shared.events.publish(event),
+    }
 }
 
 /// What an invalidation's body says. A key is a route's tag or a source's name; an empty one is never "everything".

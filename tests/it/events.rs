@@ -97,10 +97,19 @@ async fn types_are_chosen_and_unknown_ones_refused() {
     let gateway = Gateway::of(&[failing(&upstream, "")]);
     let mut chosen = Listening::to(&gateway, "config.reloaded,circuit.*").await;
     let mut all = Listening::to(&gateway, "").await;
-    gateway.post("/cache/invalidate", "").await.expect(200);
+    for body in ["", r#"{"key": "a"}"#, r#"{"source": "a"}"#] {
+        gateway.post("/cache/invalidate", body).await.expect(200);
+    }
     gateway.get("/aggregate/a").await.expect(502);
     assert_eq!(chosen.next().await.event, "circuit.opened");
-    assert_eq!(kinds(&all.take(2).await), ["cache.invalidated", "circuit.opened"]);
+    for (scope, of, source) in [("all", None, None), ("key", Some("a"), Some("a")), ("source", Some("a"), Some("a"))] {
+        let told = all.next().await.json;
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        assert_eq!((&told["type"], &told["data"]["cause"]), (&json!("cache.invalidated"), &json!("order")), "{told}");
+        assert_eq!((told["data"]["scope"].as_str(), text(&told["data"]["of"]).as_deref()), (Some(scope), of));
+        assert_eq!(told.get("source").and_then(Value::as_str), source, "one order is one event: {told}");
+    }
+    assert_eq!(all.next().await.event, "circuit.opened");
     for (query, says, near) in [
         ("types=circuit.open", "did you mean `circuit.opened`?", Some("circuit.opened")),
         ("types=circuit.*,confg.*", "did you mean `config.*`?", Some("config.*")),
@@ -269,7 +278,7 @@ async fn events_of_high_volume_are_counted_always_and_told_in_shares() {
         );
     }
     assert_eq!(gateway.metric("aggd_events_kept", &[]).await, 0.0);
-    let mut all = Listening::to(&gateway, "timeout.*,fallback.*").await;
+    let mut all = Listening::to(&gateway, "timeout.*,fallback.*,config.*").await;
     gateway.get_many("/aggregate", 5).await;
     let two = all.take(2).await;
     assert_eq!(kinds(&two), ["timeout.exceeded", "fallback.used"], "the first of a second");
@@ -283,8 +292,8 @@ async fn events_of_high_volume_are_counted_always_and_told_in_shares() {
     let sample = "events: { sample: { timeout.exceeded: 0, fallback.used: 1 } }\n";
     gateway.save("aggd.yaml", &format!("{server}{sample}"));
     gateway.reload().await.expect(200);
-    let mut fresh = Listening::to(&gateway, "timeout.*,fallback.*").await;
+    while all.next().await.event != "config.reloaded" {}
     gateway.get_many("/aggregate", 5).await;
-    assert_eq!(kinds(&fresh.take(5).await), ["fallback.used"; 5]);
+    assert_eq!(kinds(&all.take(5).await), ["fallback.used"; 5]);
     assert_eq!(gateway.metric("aggd_events_total", &[("type", "fallback.used")]).await, 11.0);
 }
