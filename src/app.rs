@@ -29,6 +29,7 @@ use crate::live::Status;
 use crate::outbound::ClientError;
 use crate::record::AuditQueue;
 use crate::record::AuditWriter;
+use crate::record::Events;
 use crate::record::Logs;
 use crate::record::Metrics;
 use crate::record::Store;
@@ -91,15 +92,17 @@ impl App {
         let clock = Clock::start();
         let started = loaded.spec.server.clone();
         let metrics = Arc::new(Metrics::new());
+        let events = Events::new(clock);
         let status = Arc::new(Status::new(reload::first_status(&loaded.report, &clock, quarantined)));
         let watched = loaded.watched.clone();
-        let (snapshot, clients) = reload::first(loaded, &clock, &metrics)?;
+        let (snapshot, clients) = reload::first(loaded, &clock, &metrics, &events)?;
         let store = open(&started.database)?.map(Arc::new);
         let shared = Arc::new(Shared {
             clock,
             live: Live::new(Arc::new(snapshot)),
             metrics,
             audit: store.is_some().then(AuditQueue::new),
+            events,
             tasks: Tasks::default(),
         });
         let (reload, reload_calls) = mpsc::channel(1);
@@ -155,6 +158,7 @@ impl App {
         until.await;
         tracing::info!("stopping: no new connections, requests under way may finish");
         server.stop();
+        shared.events.close();
         stop.send_replace(true);
         for task in listening {
             // A listener that panicked has said so already.

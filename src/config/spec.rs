@@ -15,6 +15,7 @@ use crate::base::ByteSize;
 use crate::base::Name;
 use crate::base::Secret;
 use crate::policy::breaker::BreakerSettings;
+use crate::policy::events::EventSettings;
 use crate::policy::freshness::CacheSettings;
 use crate::policy::outcome::Classify;
 use crate::shape::Path;
@@ -49,6 +50,7 @@ pub(crate) struct ServerSpec {
     pub(crate) cache: StoreLimits,
     pub(crate) client: ClientSpec,
     pub(crate) reload: ReloadSpec,
+    pub(crate) events: EventSettings,
     pub(crate) telemetry: TelemetrySpec,
 }
 

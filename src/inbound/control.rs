@@ -26,6 +26,7 @@ use tokio::sync::oneshot;
 use crate::base::Name;
 use crate::base::parse_duration;
 use crate::inbound::access;
+use crate::inbound::events;
 use crate::inbound::health;
 use crate::inbound::listen::Peer;
 use crate::inbound::respond;
@@ -35,7 +36,9 @@ use crate::inbound::server::Server;
 use crate::live;
 use crate::live::LoadStatus;
 use crate::live::cache::Scope;
+use crate::record::Event;
 use crate::record::HistoryFilter;
+use crate::record::InvalidationCause;
 use crate::request::Problem;
 
 /// A control call's body must have arrived within this.
@@ -47,7 +50,7 @@ const LONGEST_TTL: Duration = Duration::from_secs(366 * 86_400);
 /// The tag of `GET /aggregate`, known even where no source is part of it.
 const AGGREGATE_TAG: &str = "aggregate_all";
 
-type App = State<Arc<Server>>;
+pub(crate) type App = State<Arc<Server>>;
 
 /// Every path of the control plane.
 pub(crate) fn router(server: &Arc<Server>) -> Router {
@@ -57,6 +60,7 @@ pub(crate) fn router(server: &Arc<Server>) -> Router {
         .route("/health", get(health_page))
         .route("/metrics", get(metrics))
         .route("/history", get(history))
+        .route("/events", get(events::stream))
         .route("/cache/invalidate", post(invalidate))
         .route("/admin/breakers/{source}", post(breaker))
         .route("/admin/reload", post(reload))
@@ -120,9 +124,23 @@ async fn invalidate(State(server): App, request: Request) -> Response {
             generation = done.generation;
         }
         tracing::info!(request_id = &*id, scopes = ?scopes, entries = count, generation, "cache invalidated");
+        tell_invalidated(&server, &scopes, count, generation);
         Ok(json!({"invalidated": count, "generation": generation}))
     };
     finish(answer.await, &id)
+}
+
+/// One order is one event; a `key` may have been a source and a tag.
+fn tell_invalidated(server: &Server, scopes: &[Scope], entries: usize, generation: u64) {
+    let (scope, of) = match scopes {
+        [one] => (one.as_str(), one.of()),
+        _ => ("key", scopes.first().and_then(Scope::of)),
+    };
+    let event = Event::CacheInvalidated { scope, of, entries, generation, cause: InvalidationCause::Order };
+    match scopes.first() {
+        Some(Scope::Source(source)) => server.shared.events.of_source(source, event),
+        Some(Scope::All | Scope::Tag(_) | Scope::Prefix(_)) | None => server.shared.events.publish(event),
+    }
 }
 
 /// What an invalidation's body says. A key is a route's tag or a source's name; an empty one is never "everything".
@@ -329,10 +347,10 @@ fn json_response(status: StatusCode, body: &Value) -> Response {
     (status, [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], body.to_string()).into_response()
 }
 
-fn id_of(request: &Request) -> Arc<str> {
+pub(crate) fn id_of(request: &Request) -> Arc<str> {
     request.extensions().get::<RequestId>().map_or_else(|| "".into(), |id| Arc::clone(&id.0))
 }
 
-fn bad_request(name: &'static str, title: &'static str, detail: impl Into<String>) -> Problem {
+pub(crate) fn bad_request(name: &'static str, title: &'static str, detail: impl Into<String>) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, name, title, detail)
 }

@@ -4,6 +4,7 @@ mod access;
 mod answer;
 mod control;
 mod head_timer;
+mod events;
 mod health;
 mod listen;
 mod respond;

@@ -51,6 +51,7 @@ pub(crate) fn text(server: &Server) -> String {
             store_discarded: counted.store_discarded,
         },
         audit: server.shared.audit.as_ref().map(|queue| queue.counts()),
+        events: server.shared.events.counts(),
         config: ConfigGauges {
             generation: snapshot.generation,
             last_reload_successful: !load.is_refused(),

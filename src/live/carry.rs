@@ -21,6 +21,9 @@ use crate::plan::CallPlan;
 use crate::plan::Plan;
 use crate::plan::SourcePlan;
 use crate::policy::limiter::LimiterSettings;
+use crate::record::Event;
+use crate::record::Events;
+use crate::record::InvalidationCause;
 use crate::record::Metrics;
 
 /// The path under which single-source requests are counted and logged.
@@ -34,6 +37,7 @@ pub(crate) struct Carry<'a> {
     pub(crate) previous: Option<&'a Snapshot>,
     pub(crate) clients: &'a Clients,
     pub(crate) metrics: &'a Metrics,
+    pub(crate) events: &'a Events,
     pub(crate) clock: &'a Clock,
     pub(crate) wall: SystemTime,
 }
@@ -42,6 +46,7 @@ impl Carry<'_> {
     /// Builds the snapshot of a plan, with the state of its predecessor.
     pub(crate) fn snapshot(&self, plan: Plan) -> Snapshot {
         let limits = plan.server.limits;
+        self.events.apply(plan.server.events);
         let bounds = Limits { max_bytes: plan.server.cache.max_bytes, max_entries: plan.server.cache.max_entries };
         let cache = match self.previous {
             Some(previous) => {
@@ -61,7 +66,7 @@ impl Carry<'_> {
         };
         for gone in self.gone(&plan) {
             // Flights in the air for it end, and store nothing.
-            cache.invalidate(&Scope::Source(gone));
+            self.invalidate(&cache, gone);
         }
         let sources = plan.sources.iter().map(|source| Arc::new(self.source(source, &cache))).collect();
         let route =
@@ -89,12 +94,12 @@ impl Carry<'_> {
                 }
                 Arc::clone(&before.circuit)
             }
-            Some(_) | None => Arc::new(Circuit::new(&plan.breaker)),
+            Some(_) | None => Arc::new(Circuit::new(&plan.breaker).telling(self.events, &plan.name, plan.endpoint())),
         };
         let mark = cache.source_mark(&plan.name);
         if before.is_some_and(|before| before.plan.revision != plan.revision) {
             // What was fetched under the old meaning is dropped, and flights in the air store nothing.
-            cache.invalidate(&Scope::Source(plan.name.clone()));
+            self.invalidate(cache, plan.name.clone());
         }
         let fixed = plan.params.is_empty() && plan.varies_by().next().is_none();
         let fixed_key = fixed.then(|| CacheKey::new(&plan.name, plan.revision, ""));
@@ -113,5 +118,20 @@ impl Carry<'_> {
         };
         let metrics = self.metrics.source(&plan.name, plan.endpoint());
         LiveSource { plan: Arc::clone(plan), circuit, mark, fixed_key, client, metrics }
+    }
+
+    fn invalidate(&self, cache: &Cache, source: Name) {
+        let scope = Scope::Source(source.clone());
+        let done = cache.invalidate(&scope);
+        self.events.of_source(
+            &source,
+            Event::CacheInvalidated {
+                scope: scope.as_str(),
+                of: scope.of(),
+                entries: done.count,
+                generation: done.generation,
+                cause: InvalidationCause::Reload,
+            },
+        );
     }
 }

@@ -18,11 +18,22 @@ use crate::policy::breaker::Ended;
 use crate::policy::breaker::Pass;
 use crate::policy::breaker::View;
 use crate::policy::outcome::Outcome;
+use crate::record::Event;
+use crate::record::Events;
 
 /// One circuit. Lives as long as the source's name does, over reloads.
 #[derive(Debug)]
 pub(crate) struct Circuit {
     breaker: Mutex<Breaker>,
+    voice: Option<Voice>,
+}
+
+/// Whose circuit it is, and where its changes are told.
+#[derive(Debug)]
+struct Voice {
+    events: Events,
+    source: Name,
+    endpoint: Arc<str>,
 }
 
 /// The answer to a request for a permit, and what asking changed, for the caller to tell.
@@ -46,12 +57,21 @@ pub(crate) struct Permit {
 impl Circuit {
     /// A circuit nothing happened to.
     pub(crate) fn new(set: &BreakerSettings) -> Self {
-        Self { breaker: Mutex::new(Breaker::new(set)) }
+        Self { breaker: Mutex::new(Breaker::new(set)), voice: None }
+    }
+
+    /// The same, which publishes its changes as those of this endpoint.
+    pub(crate) fn telling(self, events: &Events, source: &Name, endpoint: &str) -> Self {
+        let voice = Voice { events: events.clone(), source: source.clone(), endpoint: endpoint.into() };
+        Self { voice: Some(voice), ..self }
     }
 
     /// Asks to make one call, as the last thing before it is sent. `budget` is what the attempt may take.
     pub(crate) fn admit(self: &Arc<Self>, set: &BreakerSettings, now: Moment, budget: Duration) -> Admission {
-        let asked = self.lock().admit(set, now, budget, draw(set));
+        let mut breaker = self.lock();
+        let asked = breaker.admit(set, now, budget, draw(set));
+        self.publish(&breaker, asked.change.as_ref());
+        drop(breaker);
         let permit = asked.answer.map(|pass| Permit { circuit: Arc::clone(self), pass: Some(pass) });
         Admission { permit, change: asked.change }
     }
@@ -78,23 +98,43 @@ impl Circuit {
 
     /// Refuses everything until `ttl` is over, then probes; without a ttl until somebody says otherwise.
     pub(crate) fn force_open(&self, ttl: Option<Duration>, now: Moment) -> Change {
-        self.lock().force_open(ttl, now)
+        let mut breaker = self.lock();
+        let change = breaker.force_open(ttl, now);
+        self.publish(&breaker, Some(&change));
+        change
     }
 
     /// Admits everything; results are counted and open nothing.
     pub(crate) fn force_close(&self) -> Change {
-        self.lock().force_close()
+        let mut breaker = self.lock();
+        let change = breaker.force_close();
+        self.publish(&breaker, Some(&change));
+        change
     }
 
     /// Back to rest with a clean record; calls in flight no longer count.
     pub(crate) fn reset(&self, set: &BreakerSettings) -> Change {
-        self.lock().reset(set)
+        let mut breaker = self.lock();
+        let change = breaker.reset(set);
+        self.publish(&breaker, Some(&change));
+        change
     }
 
     /// Takes over from one set of settings to the next. Requests of the old snapshot may still come with the old ones:
     /// the machine remembers none, so that ends with them.
     pub(crate) fn apply(&self, old: &BreakerSettings, new: &BreakerSettings) -> Option<Change> {
-        self.lock().apply(old, new)
+        let mut breaker = self.lock();
+        let change = breaker.apply(old, new);
+        self.publish(&breaker, change.as_ref());
+        change
+    }
+
+    /// Publishes a change while the lock under which it was made is held: so events stand in the order of changes,
+    /// whoever made them. It waits for nothing, and whoever listens does so in tasks of their own.
+    fn publish(&self, _held: &MutexGuard<'_, Breaker>, change: Option<&Change>) {
+        if let (Some(voice), Some(change)) = (&self.voice, change) {
+            voice.events.of_endpoint(&voice.source, &voice.endpoint, Event::Circuit(*change));
+        }
     }
 
     /// A poisoned lock is taken all the same: a breaker's calls do not panic, and each leaves it whole.
@@ -114,7 +154,10 @@ impl Permit {
     ) -> Option<Change> {
         let pass = self.pass.take()?;
         let ended = Ended { evidence: outcome.evidence, retry_after: outcome.retry_after, took, draw: draw(set) };
-        self.circuit.lock().record(set, pass, ended, now)
+        let mut breaker = self.circuit.lock();
+        let change = breaker.record(set, pass, ended, now);
+        self.circuit.publish(&breaker, change.as_ref());
+        change
     }
 
     /// Whether the call decides over a half-open circuit, and so runs to its end even if its client leaves.

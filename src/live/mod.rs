@@ -3,6 +3,8 @@
 pub(crate) mod cache;
 mod carry;
 mod circuit;
+#[cfg(test)]
+mod circuit_events;
 mod fetched;
 mod gate;
 mod snapshot;

@@ -2,9 +2,11 @@
 
 pub(crate) mod breaker;
 pub(crate) mod deadline;
+pub(crate) mod events;
 pub(crate) mod freshness;
 pub(crate) mod limiter;
 pub(crate) mod outcome;
+pub(crate) mod priority;
 
 #[cfg(test)]
 mod vectors;

@@ -1,17 +1,25 @@
-//! What happened, after the reply: the audit log and where it is kept, its history, metrics.
+//! What happened: events as they come, and after the reply the audit log and where it is kept, its history, metrics.
 //!
 //! A request pushes one record and counts; nothing here makes it wait. Everything that waits for a database runs in
 //! a task of its own.
 
 mod audit;
+mod events;
 mod history;
 mod logs;
 mod metrics;
 mod store;
 
+pub(crate) use crate::policy::events::TypeSet as EventTypes;
 pub(crate) use audit::AuditQueue;
 pub(crate) use audit::AuditRecord;
 pub(crate) use audit::AuditWriter;
+pub(crate) use events::Event;
+pub(crate) use events::Events;
+pub(crate) use events::InvalidationCause;
+pub(crate) use events::Item as EventItem;
+pub(crate) use events::Reset as EventReset;
+pub(crate) use events::Subscription;
 pub(crate) use history::HistoryFilter;
 pub(crate) use history::HistoryPage;
 pub(crate) use logs::Logs;

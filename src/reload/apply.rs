@@ -23,6 +23,8 @@ use crate::live::Snapshot;
 use crate::live::Status;
 use crate::outbound::Clients;
 use crate::plan::compile;
+use crate::record::Event;
+use crate::record::Events;
 use crate::record::Logs;
 use crate::record::Metrics;
 use crate::record::ReloadResult;
@@ -69,9 +71,10 @@ pub(crate) fn first(
     loaded: Loaded,
     clock: &Clock,
     metrics: &Metrics,
+    events: &Events,
 ) -> Result<(Snapshot, Arc<Clients>), crate::outbound::ClientError> {
     let clients = Arc::new(Clients::new(&loaded.spec.server.client)?);
-    let carry = Carry { previous: None, clients: &clients, metrics, clock, wall: clock.wall() };
+    let carry = Carry { previous: None, clients: &clients, metrics, events, clock, wall: clock.wall() };
     Ok((carry.snapshot(compile(loaded.spec)), clients))
 }
 
@@ -190,6 +193,7 @@ impl Reloader {
             broken.iter().map(|document| format!("{document} is broken: its last good version stays, if there is one"));
         status.changes.extend(broken);
         if is_same {
+            self.tell_applied(&status);
             return Ok(status);
         }
         if !self.clients.serves(&server.client) {
@@ -200,18 +204,31 @@ impl Reloader {
         }
         status.changes.extend(changes::between(&current.plan.rendered, &spec.rendered));
         status.changes.extend(changes::needing_restart(&self.started, &server));
-        let (clock, metrics) = (&self.shared.clock, &self.shared.metrics);
-        let carry = Carry { previous: Some(&current), clients: &self.clients, metrics, clock, wall: clock.wall() };
+        let Shared { clock, metrics, events, .. } = &*self.shared;
+        let wall = clock.wall();
+        let carry = Carry { previous: Some(&current), clients: &self.clients, metrics, events, clock, wall };
         let next = carry.snapshot(compile(spec));
         let generation = next.generation;
         self.shared.live.swap(Arc::new(next));
         self.logs.apply(&server.telemetry);
         self.forget_removed();
         tracing::info!(generation, result, changes = ?status.changes, "configuration in force");
+        self.tell_applied(&status);
         if result == "quarantined" {
             tracing::warn!("\n{}", report.render_text(false));
         }
         Ok(status)
+    }
+
+    fn tell_applied(&self, status: &LoadStatus) {
+        let snapshot = self.shared.live.load();
+        self.shared.events.publish(Event::ConfigReloaded {
+            result: status.result,
+            generation: snapshot.generation,
+            digest: &snapshot.plan.digest,
+            changes: &status.changes,
+            findings: status.findings,
+        });
     }
 
     /// Series of what is no longer there end with it.
@@ -229,6 +246,8 @@ impl Reloader {
             let findings = report.len();
             let report = report.render_text(false);
             tracing::error!(findings, report, "configuration refused, the old one stays in force");
+            let generation = self.shared.live.load().generation;
+            self.shared.events.publish(Event::ConfigRejected { generation, findings });
         }
         LoadStatus {
             result: "rejected",

@@ -34,6 +34,7 @@ use crate::policy::deadline::attempt_budget;
 use crate::policy::limiter::Refusal;
 use crate::policy::outcome::Kind;
 use crate::policy::outcome::Outcome;
+use crate::record::Event;
 use crate::record::Stage;
 use crate::request::error::failure;
 use crate::request::flight::Flight;
@@ -190,7 +191,11 @@ async fn timed(
                 flight.shared.metrics.server.deadline_exceeded(Stage::Attempt);
             }
             let kind = if by_client { Kind::DeadlineExceeded } else { Kind::AttemptTimeout };
-            let message = format!("timed out after {}", Pretty(configured(flight, budget)));
+            let timeout = configured(flight, budget);
+            let (stage, plan) = (Stage::Attempt.as_str(), &flight.source.plan);
+            let event = Event::TimeoutExceeded { stage, timeout, by_client };
+            flight.shared.events.of_endpoint(&plan.name, plan.endpoint(), event);
+            let message = format!("timed out after {}", Pretty(timeout));
             Attempt::Failed { kind, status: None, message, retry_after: None }
         }
     }

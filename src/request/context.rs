@@ -16,7 +16,9 @@ use crate::live::Snapshot;
 use crate::plan::RequestValues;
 use crate::policy::deadline;
 use crate::policy::deadline::RequestLimits;
+use crate::policy::priority::Priority;
 use crate::record::AuditQueue;
+use crate::record::Events;
 use crate::record::Metrics;
 use crate::record::Stage;
 use crate::request::error::Problem;
@@ -29,6 +31,7 @@ pub(crate) struct Shared {
     pub(crate) metrics: Arc<Metrics>,
     /// `None`: there is no audit log.
     pub(crate) audit: Option<AuditQueue>,
+    pub(crate) events: Events,
     pub(crate) tasks: Tasks,
 }
 
@@ -107,6 +110,7 @@ pub(crate) struct Context<'a> {
     pub(crate) deadline: Deadline,
     /// How much time the whole request had; for messages.
     pub(crate) budget: Duration,
+    pub(crate) priority: Priority,
 }
 
 impl<'a> Context<'a> {
@@ -141,6 +145,7 @@ impl<'a> Context<'a> {
             query: query_pairs(ask.query.unwrap_or_default())?,
             deadline: Deadline { at, by_client: budget.by_client },
             budget: budget.length,
+            priority: Priority::default(),
         })
     }
 

@@ -24,6 +24,7 @@ use crate::live::cache::Lead;
 use crate::live::cache::Waiter;
 use crate::plan::Bound;
 use crate::policy::outcome::Kind;
+use crate::policy::priority::Priority;
 use crate::request::attempt;
 use crate::request::context::Context;
 use crate::request::context::Deadline;
@@ -47,6 +48,8 @@ pub(crate) struct Flight {
     pub(crate) started: Moment,
     /// When all of it must be over, and whether a client's hurry is the reason.
     pub(crate) end: Deadline,
+    /// The request's; `low` for a refresh.
+    pub(crate) priority: Priority,
     /// A place in the global semaphore that it holds already.
     pub(crate) slot: Option<GateSlot>,
     /// Where `?raw` wants the upstream's own bytes.
@@ -103,6 +106,7 @@ impl Refresh {
         }
         if let Some(lead) = due.begin(now) {
             flight.started = now;
+            flight.priority = Priority::Low;
             flight.end.at = now.after(flight.source.plan.flight_timeout());
             start_led(flight, lead);
         }
@@ -132,6 +136,7 @@ impl Flight {
             trail: ctx.ask.trail.clone(),
             started,
             end: Deadline { at, by_client: false },
+            priority: ctx.priority,
             slot: None,
             raw: None,
         }

@@ -19,6 +19,7 @@ use crate::config::spec::Respond;
 use crate::live::LiveRoute;
 use crate::live::Snapshot;
 use crate::plan::RoutePlan;
+use crate::policy::priority::Priority;
 use crate::request::admit::PartCall;
 use crate::request::assemble;
 use crate::request::context::Ask;
@@ -100,6 +101,7 @@ struct Owned {
     headers: HeaderMap,
     deadline: Deadline,
     budget: Duration,
+    priority: Priority,
 }
 
 /// Starts the work and answers at once with what will come of it.
@@ -120,6 +122,7 @@ pub(crate) fn start(
         headers: ctx.ask.headers.clone(),
         deadline: ctx.deadline,
         budget: ctx.budget,
+        priority: ctx.priority,
     };
     let (id, trace, arrived) = (Arc::clone(&ctx.ask.request_id), ctx.ask.trace.clone(), ctx.ask.arrived);
     drop(ctx.shared.tasks.spawn(async move {
@@ -141,6 +144,7 @@ pub(crate) fn start(
             query: Vec::new(),
             deadline: owned.deadline,
             budget: owned.budget,
+            priority: owned.priority,
         };
         tokio::select! {
             () = tell(&ctx, &owned, calls, form, &events) => {}

@@ -34,6 +34,7 @@ use crate::policy::freshness::CacheSettings;
 use crate::policy::freshness::Freshness;
 use crate::policy::outcome::Kind;
 use crate::record::CacheResult;
+use crate::record::Event;
 use crate::record::Role;
 use crate::record::Stage;
 use crate::request::admit::PartCall;
@@ -210,6 +211,9 @@ pub(crate) async fn wait(
         Err(_) => {
             ctx.shared.metrics.server.deadline_exceeded(Stage::Coalesce);
             let kind = if ctx.deadline.by_client { Kind::DeadlineExceeded } else { Kind::AttemptTimeout };
+            let by_client = ctx.deadline.by_client;
+            let event = Event::TimeoutExceeded { stage: Stage::Coalesce.as_str(), timeout: ctx.budget, by_client };
+            ctx.shared.events.of_source(&source.plan.name, event);
             let took = ctx.now().since(started);
             let message = format!("no answer within the request's {}", Pretty(ctx.budget));
             ctx.ask.trail.note(&ctx.shared.clock, &source.plan.name, || message.clone());
@@ -237,6 +241,8 @@ async fn recover(ctx: &Context<'_>, tag: &Tag, lost: Lost) -> Part {
     lost.call.source.metrics.answered(part.status.as_str(), ctx.now().since(lost.started));
     if let Some(note) = &part.fallback {
         lost.call.source.metrics.fell_back(note.via);
+        let event = Event::FallbackUsed { via: note.via, kind: lost.failure.kind.as_str() };
+        ctx.shared.events.of_source(&plan.name, event);
         ctx.ask.trail.note(&ctx.shared.clock, &plan.name, || format!("answered by `{}` instead", note.via));
     }
     part
@@ -306,6 +312,9 @@ async fn call_instead(ctx: &Context<'_>, tag: &Tag, lost: &Lost, place: usize) -
     let part = tokio::time::timeout_at(ctx.shared.clock.instant(deadline), finish(ctx, tag, begun)).await;
     let part = part.map_err(|_| {
         ctx.shared.metrics.server.deadline_exceeded(Stage::Fallback);
+        let (timeout, by_client) = (deadline.since(lost.started), ctx.deadline.by_client);
+        let event = Event::TimeoutExceeded { stage: Stage::Fallback.as_str(), timeout, by_client };
+        ctx.shared.events.of_source(&source.plan.name, event);
         Kind::AttemptTimeout.as_str()
     })?;
     match (&part.data, &part.failure) {

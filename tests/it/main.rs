@@ -20,6 +20,7 @@ mod cli;
 mod control;
 mod deadlines;
 mod docs;
+mod events;
 mod examples;
 mod harness;
 mod history;

@@ -7,6 +7,7 @@ mod auth;
 mod body;
 mod breaker;
 mod cache;
+mod events;
 mod params;
 mod policies;
 mod projection;

@@ -14,6 +14,7 @@ use crate::config::findings::Findings;
 use crate::config::findings::problem;
 use crate::config::node::Node;
 use crate::config::node::Scalar;
+use crate::config::readers::events;
 use crate::config::spec::ClientSpec;
 use crate::config::spec::Database;
 use crate::config::spec::DeadlineSpec;
@@ -65,6 +66,7 @@ pub(crate) fn server(node: &Node, base: &Path, included: &Included, findings: &m
         cache: store(block("cache")),
         client: client(block("client"), base, included, findings),
         reload: reload(block("reload")),
+        events: events::events(block("events")),
         telemetry: telemetry(block("telemetry")),
     };
     // Port 0 is another one each time.

@@ -4,11 +4,13 @@
 //! editors, the key tables of the documentation, and the defaults that `/admin/config` shows. A key that is not here
 //! does not exist.
 
+mod events;
 mod policies;
 mod route;
 mod server;
 mod source;
 
+pub(crate) use events::EVENTS;
 pub(crate) use policies::POLICIES;
 pub(crate) use route::ROUTE;
 pub(crate) use server::SERVER;

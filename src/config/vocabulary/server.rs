@@ -1,6 +1,7 @@
 //! The keys of `aggd.yaml`.
 
 use crate::config::vocabulary::Block;
+use crate::config::vocabulary::EVENTS;
 use crate::config::vocabulary::Kind;
 use crate::config::vocabulary::POLICIES;
 use crate::config::vocabulary::key;
@@ -23,6 +24,7 @@ pub(crate) static SERVER: Block = Block {
         key("cache", Kind::Block(&STORE), "{}", "bounds of the in-memory store; a source's cache is its own `cache`"),
         key("client", Kind::Block(&CLIENT), "{}", "the HTTP client that all sources share"),
         key("reload", Kind::Block(&RELOAD), "{}", "how changes of these files are seen and applied"),
+        key("events", Kind::Block(&EVENTS), "{}", "what `GET /events` tells, and whom"),
         key("telemetry", Kind::Block(&TELEMETRY), "{}", "logs"),
         key("defaults", Kind::Block(&POLICIES), "{}", "policies of every source; a source's own key wins, key by key"),
     ],

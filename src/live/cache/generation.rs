@@ -31,6 +31,27 @@ pub(crate) enum Scope {
     Prefix(Box<str>),
 }
 
+impl Scope {
+    /// What kind of thing it covers, as events name it.
+    pub(crate) fn as_str(&self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Source(_) => "source",
+            Self::Tag(_) => "tag",
+            Self::Prefix(_) => "prefix",
+        }
+    }
+
+    /// The name of what it covers; `None` for everything.
+    pub(crate) fn of(&self) -> Option<&str> {
+        match self {
+            Self::All => None,
+            Self::Source(source) => Some(source.as_str()),
+            Self::Tag(text) | Self::Prefix(text) => Some(text),
+        }
+    }
+}
+
 /// Where a source's invalidations are marked. Resolved once, when a configuration is loaded; the same name gives the
 /// same mark for as long as the cache lives.
 #[derive(Clone, Debug)]

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::base::Moment;
+use crate::policy::events::EventType;
 use crate::policy::outcome::Evidence;
 
 /// The state of a circuit, as `/health`, events and metrics name it.
@@ -106,15 +107,20 @@ pub(crate) struct Change {
 
 impl Change {
     /// The type of the event that tells of it.
-    pub(crate) fn event(&self) -> &'static str {
+    pub(crate) fn event_type(&self) -> EventType {
         match (self.reason, self.to) {
-            (Reason::Reset, _) => "circuit.reset",
-            (_, CircuitState::Closed) => "circuit.closed",
-            (_, CircuitState::Open) => "circuit.opened",
-            (_, CircuitState::HalfOpen) => "circuit.half_opened",
-            (_, CircuitState::ForcedOpen) => "circuit.forced_open",
-            (_, CircuitState::ForcedClosed) => "circuit.forced_closed",
+            (Reason::Reset, _) => EventType::CircuitReset,
+            (_, CircuitState::Closed) => EventType::CircuitClosed,
+            (_, CircuitState::Open) => EventType::CircuitOpened,
+            (_, CircuitState::HalfOpen) => EventType::CircuitHalfOpened,
+            (_, CircuitState::ForcedOpen) => EventType::CircuitForcedOpen,
+            (_, CircuitState::ForcedClosed) => EventType::CircuitForcedClosed,
         }
+    }
+
+    /// Its name.
+    pub(crate) fn event(&self) -> &'static str {
+        self.event_type().as_str()
     }
 }
 

@@ -5,6 +5,7 @@
 //!
 //! Labels are bounded: declared names and words of ours, never what a client sent.
 
+mod events;
 mod family;
 mod labels;
 mod limiter;

@@ -11,6 +11,7 @@ use crate::policy::breaker::Counts;
 use crate::policy::breaker::DenyReason;
 use crate::policy::limiter::LimiterCounts;
 use crate::record::audit::AuditCounts;
+use crate::record::events::EventCounts;
 use crate::record::metrics::family::Family;
 use crate::record::metrics::family::Labels;
 use crate::record::metrics::family::alone;
@@ -28,6 +29,8 @@ pub(crate) struct Scrape {
     pub(crate) cache: CacheGauges,
     /// The audit queue; `None` with `database: off`.
     pub(crate) audit: Option<AuditCounts>,
+    /// The event bus.
+    pub(crate) events: EventCounts,
     /// The configuration in force.
     pub(crate) config: ConfigGauges,
     /// Client connections now.
@@ -105,6 +108,7 @@ impl Scrape {
                 counter("aggd_audit_failed_batches", "Writes of audit records that failed", audit.failed_batches),
             ]);
         }
+        self.events.families(families);
         let successful = u64::from(self.config.last_reload_successful);
         let started = self.started.duration_since(UNIX_EPOCH).unwrap_or_default();
         let version = vec![(vec![("version", self.version.to_owned())], 1.0)];

@@ -14,6 +14,7 @@ use crate::policy::breaker::TransitionCount;
 use crate::policy::limiter::LimiterCounts;
 use crate::policy::outcome::Kind;
 use crate::record::audit::AuditCounts;
+use crate::record::events::EventCounts;
 use crate::record::metrics::BreakerGauge;
 use crate::record::metrics::CacheGauges;
 use crate::record::metrics::CacheResult;
@@ -66,6 +67,12 @@ fn scrape() -> Scrape {
             store_discarded: 6,
         },
         audit: Some(AuditCounts { pending: 4, written: 9, dropped: 1, failed_batches: 2 }),
+        events: EventCounts {
+            happened: vec![("circuit.opened", 3)],
+            lagged: 2,
+            subscribers: 1,
+            ..EventCounts::default()
+        },
         config: ConfigGauges { generation: 7, last_reload_successful: true, findings: 0 },
         connections: 11,
         started: UNIX_EPOCH + Duration::from_millis(1500),
@@ -160,6 +167,21 @@ fn every_number_of_the_scrape_is_on_the_page() {
     ];
     for (series, value) in wanted {
         assert_eq!(samples.get(series.as_str()), Some(&value), "{series} of\n{page}");
+    }
+}
+
+#[test]
+fn the_event_bus_is_on_the_page() {
+    let page = Metrics::new().encode(&scrape());
+    let samples = samples(&page);
+    for (series, value) in [
+        (r#"aggd_events_total{type="circuit.opened"}"#, 3.0),
+        (r#"aggd_events_dropped_total{reason="lagged"}"#, 2.0),
+        (r#"aggd_event_subscribers_refused_total{reason="full"}"#, 0.0),
+        ("aggd_event_subscribers", 1.0),
+        ("aggd_events_kept", 0.0),
+    ] {
+        assert_eq!(samples.get(series), Some(&value), "{series} of\n{page}");
     }
 }
 

@@ -7,8 +7,10 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http::Method;
 use http::Request;
+use http::Response;
 use http_body_util::BodyExt;
 use http_body_util::Full;
+use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
@@ -53,6 +55,14 @@ impl Ask {
     pub(crate) async fn send(self) -> Reply {
         let what = format!("{} {}", self.request.method(), self.request.uri());
         self.try_send().await.unwrap_or_else(|why| panic!("{what}: {why}"))
+    }
+
+    /// Sends it and reads the head of the answer alone.
+    pub(crate) async fn open(self) -> Response<Incoming> {
+        let what = format!("{} {}", self.request.method(), self.request.uri());
+        let response = tokio::time::timeout(LIMIT, self.client.request(self.request)).await;
+        let response = response.unwrap_or_else(|_| panic!("{what}: no answer within {LIMIT:?}"));
+        response.unwrap_or_else(|why| panic!("{what}: {why:?}"))
     }
 
     /// The same where no answer is an answer.

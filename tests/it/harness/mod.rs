@@ -3,6 +3,7 @@
 mod client;
 mod command;
 mod gateway;
+mod listen;
 mod script;
 mod setup;
 mod tls;
@@ -12,6 +13,8 @@ mod wait;
 pub(crate) use client::Reply;
 pub(crate) use command::aggd;
 pub(crate) use gateway::Gateway;
+pub(crate) use listen::Listening;
+pub(crate) use listen::Sse;
 pub(crate) use script::Script;
 pub(crate) use setup::Setup;
 pub(crate) use setup::abc;
