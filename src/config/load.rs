@@ -5,7 +5,6 @@ use std::fmt;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::config::check::Check;
 use crate::config::documents::Document;
@@ -22,6 +21,7 @@ use crate::config::readers;
 use crate::config::relations;
 use crate::config::render;
 use crate::config::spec::RouteSpec;
+use crate::config::spec::ServerSpec;
 use crate::config::spec::SourceSpec;
 use crate::config::spec::Spec;
 use crate::config::vocabulary::ROUTE;
@@ -120,12 +120,9 @@ pub(crate) fn evaluate(chosen: &Chosen<'_>, left_out: &BTreeSet<String>, finding
     let defaults = node.get("defaults").filter(|defaults| defaults.is_map()).unwrap_or(&none);
     // Read alone first, so that its mistakes are told as its own and not as those of the first source.
     let root = At::document("");
-    readers::policies(defaults, server.client.connect_timeout, &root.key("defaults"), findings);
-    let mut reads: Vec<_> = chosen
-        .documents
-        .iter()
-        .filter_map(|document| read(document, defaults, server.client.connect_timeout, findings))
-        .collect();
+    readers::policies(defaults, &server, &root.key("defaults"), findings);
+    let mut reads: Vec<_> =
+        chosen.documents.iter().filter_map(|document| read(document, defaults, &server, findings)).collect();
     relations::check(&mut reads, left_out, findings);
     let digest = render::digest(node, &reads, server.client.ca.as_ref());
     let rendered = Arc::from(render::rendered(node, &reads, &server));
@@ -140,18 +137,13 @@ pub(crate) fn evaluate(chosen: &Chosen<'_>, left_out: &BTreeSet<String>, finding
     Spec { server, sources, routes, digest, rendered }
 }
 
-fn read<'a>(
-    document: &'a Document,
-    defaults: &Node,
-    connect_timeout: Duration,
-    findings: &mut Findings,
-) -> Option<Read<'a>> {
+fn read<'a>(document: &'a Document, defaults: &Node, server: &ServerSpec, findings: &mut Findings) -> Option<Read<'a>> {
     let node = &document.node;
     match document.kind {
         DocumentKind::Source => {
             let at = At::document(&document.title);
             Check { root: &SOURCE, findings }.block(node, &SOURCE, &at);
-            let item = readers::source(node, defaults, connect_timeout, &at, findings);
+            let item = readers::source(node, defaults, server, &at, findings);
             let item = item.map_or(Item::Nothing, |source| Item::Source(Box::new(source)));
             Some(Read { document, merged: defaults.merged(node, &SOURCE), item })
         }

@@ -23,6 +23,7 @@ use crate::config::vocabulary::Kind;
 use crate::config::vocabulary::ROUTE;
 use crate::config::vocabulary::SERVER;
 use crate::config::vocabulary::SOURCE;
+use crate::policy::admission::share;
 
 /// What changes the meaning of a source's answers: what is asked, and what is made of what comes back.
 const OF_THE_ANSWER: [&str; 17] = [
@@ -150,6 +151,7 @@ pub(crate) fn rendered(server: &Node, reads: &[Read<'_>], spec: &ServerSpec) -> 
         match &read.item {
             Item::Source(source) => {
                 let mut node = with(read.merged.clone(), "connect_timeout", &format!("{connect_timeout:?}"));
+                node = with_bulkhead(node, spec.limits.concurrency);
                 if !source.aggregate {
                     node = with(node, "aggregate", "false");
                 }
@@ -165,6 +167,16 @@ pub(crate) fn rendered(server: &Node, reads: &[Read<'_>], spec: &ServerSpec) -> 
     }
     let server = block(Some(&shown), &SERVER);
     format!("{{\"server\":{server},\"sources\":[{}],\"routes\":[{}]}}", sources.join(","), routes.join(","))
+}
+
+/// What a bulkhead is when it does not say: a share of the global semaphore.
+fn with_bulkhead(source: Node, concurrency: u32) -> Node {
+    let bulkhead = source.get("bulkhead").cloned().unwrap_or_else(|| Node::empty(source.span));
+    if !bulkhead.is_map() {
+        return source;
+    }
+    let bulkhead = with(bulkhead, "max_concurrent", &share(concurrency).to_string());
+    with_node(source, "bulkhead", bulkhead)
 }
 
 /// The map with a scalar under a key that it does not have.

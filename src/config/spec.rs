@@ -14,6 +14,7 @@ use regex::Regex;
 use crate::base::ByteSize;
 use crate::base::Name;
 use crate::base::Secret;
+use crate::policy::admission::AdmissionSettings;
 use crate::policy::breaker::BreakerSettings;
 use crate::policy::events::EventSettings;
 use crate::policy::freshness::CacheSettings;
@@ -318,6 +319,8 @@ pub(crate) struct PolicySpec {
     /// The longest gap between two chunks of a body; `None`: none of its own.
     pub(crate) read_timeout: Option<Duration>,
     pub(crate) breaker: BreakerSettings,
+    /// The limits between an attempt and the network.
+    pub(crate) admission: AdmissionSettings,
     /// `None`: `cache: off`: nothing stored, nothing shared, every request calls.
     pub(crate) cache: Option<CacheSettings>,
     pub(crate) fallback: Vec<FallbackSpec>,

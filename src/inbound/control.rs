@@ -207,7 +207,7 @@ async fn breaker(State(server): App, Path(name): Path<String>, request: Request)
             Action::Reset => source.circuit.reset(&source.plan.breaker),
         };
         live::tell(&source.plan.name, &change);
-        Ok(health::circuit(source, now))
+        Ok(health::circuit(source, now).into())
     };
     finish(answer.await, &id)
 }

@@ -21,7 +21,9 @@ pub(crate) async fn page(server: &Server) -> Value {
     let mut any_degraded = false;
     for source in snapshot.sources.iter().filter(|source| matches!(source.plan.call, CallPlan::Http(_))) {
         any_degraded |= source.view(now).state.is_degraded();
-        upstreams.insert(source.plan.name.to_string(), circuit(source, now));
+        let mut upstream = circuit(source, now);
+        upstream.insert("limits".into(), limits(source));
+        upstreams.insert(source.plan.name.to_string(), upstream.into());
     }
     let cache = snapshot.cache.stats(now);
     let load = server.status.last();
@@ -63,7 +65,7 @@ pub(crate) async fn readiness(server: &Server) -> (bool, Value) {
 }
 
 /// One circuit, as it is at this moment.
-pub(crate) fn circuit(source: &LiveSource, now: Moment) -> Value {
+pub(crate) fn circuit(source: &LiveSource, now: Moment) -> Map<String, Value> {
     let view = source.view(now);
     let mut body = Map::new();
     body.insert("circuit_state".into(), view.state.as_str().into());
@@ -75,6 +77,18 @@ pub(crate) fn circuit(source: &LiveSource, now: Moment) -> Value {
         body.insert("recovers_in_seconds".into(), seconds(wait));
     }
     body.insert("last_success_ago_seconds".into(), view.last_success_ago.map_or(Value::Null, seconds));
+    body
+}
+
+/// How full its limits are; those that are off are left out.
+fn limits(source: &LiveSource) -> Value {
+    let mut body = Map::new();
+    if let Some(bulkhead) = &source.limits.bulkhead {
+        let gate = &bulkhead.gate;
+        body.insert("active".into(), gate.active().into());
+        body.insert("limit".into(), gate.limit().into());
+        body.insert("waiting".into(), gate.waiting().into());
+    }
     body.into()
 }
 

@@ -1,14 +1,36 @@
 //! What the metrics page shows besides what is counted as it happens: states and levels at this moment.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::inbound::server::Server;
+use crate::live::Gate;
+use crate::live::LiveSource;
+use crate::live::Snapshot;
 use crate::plan::CallPlan;
 use crate::record::BreakerGauge;
 use crate::record::CacheGauges;
 use crate::record::ConfigGauges;
 use crate::record::LimiterGauges;
 use crate::record::Scrape;
+use crate::record::limiter_of_source;
+
+/// The global semaphore, and each source's bulkhead.
+fn limiters(snapshot: &Snapshot) -> Vec<LimiterGauges> {
+    let gauges = |limiter: String, gate: &Gate| LimiterGauges {
+        limiter,
+        active: gate.active().into(),
+        limit: gate.limit().into(),
+        waiting: gate.waiting().into(),
+        counts: gate.counts(),
+    };
+    let bulkhead = |source: &Arc<LiveSource>| {
+        let gate = &source.limits.bulkhead.as_ref()?.gate;
+        Some(gauges(limiter_of_source(&source.plan.name), gate))
+    };
+    let called = snapshot.sources.iter().filter(|source| matches!(source.plan.call, CallPlan::Http(_)));
+    std::iter::once(gauges("global".to_owned(), &snapshot.gate)).chain(called.filter_map(bulkhead)).collect()
+}
 
 /// The metrics page.
 pub(crate) fn text(server: &Server) -> String {
@@ -28,13 +50,7 @@ pub(crate) fn text(server: &Server) -> String {
     let uptime = now.since(server.started);
     let scrape = Scrape {
         breakers: breakers.collect(),
-        limiters: vec![LimiterGauges {
-            limiter: "global",
-            active: snapshot.gate.active().into(),
-            limit: snapshot.gate.limit().into(),
-            waiting: snapshot.gate.waiting().into(),
-            counts: snapshot.gate.counts(),
-        }],
+        limiters: limiters(&snapshot),
         cache: CacheGauges {
             entries: counted.entries,
             bytes: counted.bytes,

@@ -13,6 +13,7 @@ use crate::live::cache::Scope;
 use crate::live::circuit::Circuit;
 use crate::live::circuit::tell;
 use crate::live::gate::Gate;
+use crate::live::limits::SourceLimits;
 use crate::live::snapshot::LiveRoute;
 use crate::live::snapshot::LiveSource;
 use crate::live::snapshot::Snapshot;
@@ -24,6 +25,7 @@ use crate::policy::limiter::LimiterSettings;
 use crate::record::Event;
 use crate::record::Events;
 use crate::record::InvalidationCause;
+use crate::policy::limiter::QueueOrder;
 use crate::record::Metrics;
 
 /// The path under which single-source requests are counted and logged.
@@ -55,8 +57,12 @@ impl Carry<'_> {
             }
             None => Arc::new(Cache::new(bounds)),
         };
-        let global =
-            LimiterSettings { limit: limits.concurrency, max_waiting: limits.max_waiting, queue_timeout: None };
+        let global = LimiterSettings {
+            limit: limits.concurrency,
+            max_waiting: limits.max_waiting,
+            queue_timeout: None,
+            order: QueueOrder::Fifo,
+        };
         let gate = match self.previous {
             Some(previous) => {
                 previous.gate.resize(global, self.clock);
@@ -117,7 +123,9 @@ impl Carry<'_> {
             CallPlan::Static(_) => None,
         };
         let metrics = self.metrics.source(&plan.name, plan.endpoint());
-        LiveSource { plan: Arc::clone(plan), circuit, mark, fixed_key, client, metrics }
+        let to = (&plan.name, self.metrics, self.clock);
+        let limits = SourceLimits::carry(before.map(|before| &before.limits), &plan.admission, to);
+        LiveSource { plan: Arc::clone(plan), circuit, limits, mark, fixed_key, client, metrics }
     }
 
     fn invalidate(&self, cache: &Cache, source: Name) {

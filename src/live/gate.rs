@@ -15,6 +15,7 @@ use crate::base::Moment;
 use crate::policy::limiter::Limiter;
 use crate::policy::limiter::LimiterCounts;
 use crate::policy::limiter::LimiterSettings;
+use crate::policy::limiter::Patience;
 use crate::policy::limiter::Refusal;
 use crate::policy::limiter::Served;
 use crate::policy::limiter::Ticket;
@@ -49,9 +50,9 @@ impl Gate {
         Self { limiter: Mutex::new(Limiter::new(set)) }
     }
 
-    /// Waits for a place, in the order of asking, until `deadline` at the latest. Safe to cancel.
-    pub(crate) async fn acquire(self: &Arc<Self>, clock: &Clock, deadline: Moment) -> Result<GateSlot, Refusal> {
-        match self.ask(clock, deadline)? {
+    /// Waits for a place, until the deadline at the latest. Safe to cancel.
+    pub(crate) async fn acquire(self: &Arc<Self>, clock: &Clock, patience: Patience) -> Result<GateSlot, Refusal> {
+        match self.ask(clock, patience)? {
             Asked::In(slot) => Ok(slot),
             Asked::Waiting(waiting) => waiting.verdict().await,
         }
@@ -90,14 +91,14 @@ impl Gate {
     }
 
     /// In at once, or in the queue: under one lock, so that nothing comes free in between unseen.
-    fn ask(self: &Arc<Self>, clock: &Clock, deadline: Moment) -> Result<Asked, Refusal> {
+    fn ask(self: &Arc<Self>, clock: &Clock, patience: Patience) -> Result<Asked, Refusal> {
         let mut limiter = self.lock();
         if limiter.enter() {
             return Ok(Asked::In(self.slot(clock)));
         }
         let (give, verdict) = oneshot::channel();
-        let ticket = limiter.enqueue(Caller { give, clock: *clock }, deadline, clock.now())?;
-        let until = limiter.waits_until(ticket).unwrap_or(deadline);
+        let ticket = limiter.enqueue(Caller { give, clock: *clock }, patience, clock.now())?;
+        let until = limiter.waits_until(ticket).unwrap_or(patience.deadline);
         Ok(Asked::Waiting(Waiting { gate: Arc::clone(self), clock: *clock, ticket: Some(ticket), until, verdict }))
     }
 
@@ -187,8 +188,15 @@ mod tests {
 
     use super::*;
     use crate::base::Tasks;
+    use crate::policy::limiter::QueueOrder;
+    use crate::policy::priority::Priority;
 
-    const SET: LimiterSettings = LimiterSettings { limit: 1, max_waiting: 200, queue_timeout: None };
+    const SET: LimiterSettings =
+        LimiterSettings { limit: 1, max_waiting: 200, queue_timeout: None, order: QueueOrder::Fifo };
+
+    fn until(deadline: Moment) -> Patience {
+        Patience { priority: Priority::Normal, deadline }
+    }
 
     fn gate(limit: u32) -> Arc<Gate> {
         Arc::new(Gate::new(LimiterSettings { limit, ..SET }))
@@ -197,7 +205,7 @@ mod tests {
     /// A caller of its own task, in the queue when this returns.
     async fn queue_up(gate: &Arc<Gate>, clock: Clock, deadline: Moment) -> JoinHandle<Result<GateSlot, Refusal>> {
         let (before, task_gate) = (gate.waiting(), Arc::clone(gate));
-        let task = Tasks::default().spawn(async move { task_gate.acquire(&clock, deadline).await });
+        let task = Tasks::default().spawn(async move { task_gate.acquire(&clock, until(deadline)).await });
         while gate.waiting() == before {
             tokio::task::yield_now().await;
         }
@@ -207,7 +215,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_place_goes_to_the_waiters_in_the_order_of_asking() {
         let (gate, clock) = (gate(1), Clock::start());
-        let first = gate.acquire(&clock, Moment::NEVER).await.unwrap();
+        let first = gate.acquire(&clock, until(Moment::NEVER)).await.unwrap();
         let second = queue_up(&gate, clock, Moment::NEVER).await;
         let third = queue_up(&gate, clock, Moment::NEVER).await;
         assert!(gate.try_acquire(&clock).is_none());
@@ -223,13 +231,13 @@ mod tests {
     async fn a_waiter_gives_up_at_its_bound_and_says_which() {
         let queue_timeout = Some(Duration::from_millis(100));
         let (gate, clock) =
-            (Arc::new(Gate::new(LimiterSettings { limit: 1, max_waiting: 1, queue_timeout })), Clock::start());
-        let held = gate.acquire(&clock, Moment::NEVER).await.unwrap();
+            (Arc::new(Gate::new(LimiterSettings { max_waiting: 1, queue_timeout, ..SET })), Clock::start());
+        let held = gate.acquire(&clock, until(Moment::NEVER)).await.unwrap();
         let soon = clock.now().after(Duration::from_millis(50));
-        assert_eq!(gate.acquire(&clock, soon).await.unwrap_err(), Refusal::Deadline);
+        assert_eq!(gate.acquire(&clock, until(soon)).await.unwrap_err(), Refusal::Deadline);
         assert_eq!(clock.now(), soon);
         let waiter = queue_up(&gate, clock, soon.after(Duration::from_secs(1))).await;
-        assert_eq!(gate.acquire(&clock, Moment::NEVER).await.unwrap_err(), Refusal::CapacityFull);
+        assert_eq!(gate.acquire(&clock, until(Moment::NEVER)).await.unwrap_err(), Refusal::CapacityFull);
         assert_eq!(waiter.await.unwrap().unwrap_err(), Refusal::QueueTimeout);
         assert_eq!(clock.now(), soon.after(Duration::from_millis(100)));
         let counts = gate.counts();
@@ -242,7 +250,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_aborted_waiter_leaves_the_queue_at_once() {
         let (gate, clock) = (gate(1), Clock::start());
-        let held = gate.acquire(&clock, Moment::NEVER).await.unwrap();
+        let held = gate.acquire(&clock, until(Moment::NEVER)).await.unwrap();
         let waiter = queue_up(&gate, clock, Moment::NEVER).await;
         waiter.abort();
         assert!(waiter.await.unwrap_err().is_cancelled());
@@ -253,9 +261,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_slot_that_is_on_its_way_when_the_timer_fires_is_not_lost() {
         let (gate, clock) = (gate(1), Clock::start());
-        let held = gate.acquire(&clock, Moment::NEVER).await.unwrap();
+        let held = gate.acquire(&clock, until(Moment::NEVER)).await.unwrap();
         let end = clock.now().after(Duration::from_millis(50));
-        let Ok(Asked::Waiting(waiting)) = gate.ask(&clock, end) else { panic!("it has to wait") };
+        let Ok(Asked::Waiting(waiting)) = gate.ask(&clock, until(end)) else { panic!("it has to wait") };
         // What dropping the held slot does, stopped between its two halves.
         let served = gate.lock().leave(clock.now());
         std::mem::forget(held);
@@ -270,7 +278,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_larger_limit_lets_waiters_in_at_once() {
         let (gate, clock) = (gate(1), Clock::start());
-        let held = gate.acquire(&clock, Moment::NEVER).await.unwrap();
+        let held = gate.acquire(&clock, until(Moment::NEVER)).await.unwrap();
         let waiters = [queue_up(&gate, clock, Moment::NEVER).await, queue_up(&gate, clock, Moment::NEVER).await];
         gate.resize(LimiterSettings { limit: 3, ..SET }, &clock);
         for waiter in waiters {
@@ -283,7 +291,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn con_06_a_slot_granted_to_an_aborted_waiter_goes_to_the_next() {
         let (gate, clock) = (gate(1), Clock::start());
-        let first = gate.acquire(&clock, Moment::NEVER).await.unwrap();
+        let first = gate.acquire(&clock, until(Moment::NEVER)).await.unwrap();
         let aborted = queue_up(&gate, clock, Moment::NEVER).await;
         let next = queue_up(&gate, clock, Moment::NEVER).await;
         // One thread: between these two lines the waiter holds the slot in its channel and is never polled.
@@ -305,7 +313,7 @@ mod tests {
         for _ in 0..CALLERS {
             let (gate, inside, yields) = (Arc::clone(&gate), Arc::clone(&inside), random.u8(..4));
             handles.push(tasks.spawn(async move {
-                let Ok(slot) = gate.acquire(&clock, Moment::NEVER).await else { return };
+                let Ok(slot) = gate.acquire(&clock, until(Moment::NEVER)).await else { return };
                 assert!(inside.fetch_add(1, Ordering::SeqCst) < 3, "more are inside than may be");
                 let leave = Leave(inside);
                 for _ in 0..yields {
@@ -350,7 +358,7 @@ mod tests {
         for _ in 0..100 {
             let gate = Arc::clone(&gate);
             waiters.spawn(async move {
-                let slot = gate.acquire(&clock, Moment::NEVER).await.unwrap();
+                let slot = gate.acquire(&clock, until(Moment::NEVER)).await.unwrap();
                 let active = gate.active();
                 tokio::task::yield_now().await;
                 drop(slot);

@@ -13,6 +13,7 @@ use crate::live::cache::SourceMark;
 use crate::live::cache::Tag;
 use crate::live::circuit::Circuit;
 use crate::live::gate::Gate;
+use crate::live::limits::SourceLimits;
 use crate::outbound::Client;
 use crate::plan::Plan;
 use crate::plan::RoutePlan;
@@ -45,6 +46,7 @@ pub(crate) struct Snapshot {
 pub(crate) struct LiveSource {
     pub(crate) plan: Arc<SourcePlan>,
     pub(crate) circuit: Arc<Circuit>,
+    pub(crate) limits: SourceLimits,
     pub(crate) mark: SourceMark,
     /// Its cache key, where neither parameters nor headers are part of it.
     pub(crate) fixed_key: Option<CacheKey>,

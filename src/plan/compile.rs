@@ -110,6 +110,7 @@ fn source(spec: SourceSpec, server: &ServerSpec, by_name: &HashMap<Name, usize>)
         shape: Arc::new(spec.shape),
         classify: spec.classify,
         breaker: Arc::new(policies.breaker),
+        admission: policies.admission,
         cache,
         fallback: fallback.collect(),
         timeout: policies.timeout,

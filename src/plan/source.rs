@@ -22,6 +22,7 @@ use crate::config::spec::Template;
 use crate::plan::params::Bound;
 use crate::plan::params::ParamError;
 use crate::plan::template;
+use crate::policy::admission::AdmissionSettings;
 use crate::policy::breaker::BreakerSettings;
 use crate::policy::freshness::CacheSettings;
 use crate::policy::outcome::Classify;
@@ -42,6 +43,7 @@ pub(crate) struct SourcePlan {
     pub(crate) shape: Arc<Shape>,
     pub(crate) classify: Classify,
     pub(crate) breaker: Arc<BreakerSettings>,
+    pub(crate) admission: AdmissionSettings,
     pub(crate) cache: Option<CacheSettings>,
     pub(crate) fallback: Vec<Fallback>,
     /// Total budget within one request.

@@ -18,6 +18,7 @@ use smallvec::SmallVec;
 
 use crate::base::Moment;
 use crate::policy::deadline::MIN_ATTEMPT_BUDGET;
+use crate::policy::priority::Priority;
 
 /// How many, and how they wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +29,25 @@ pub(crate) struct LimiterSettings {
     pub(crate) max_waiting: u32,
     /// The longest wait; `None`: as long as the caller's deadline allows.
     pub(crate) queue_timeout: Option<Duration>,
+    /// Whose turn is next.
+    pub(crate) order: QueueOrder,
+}
+
+/// In which order waiters are served. A change of it is for those who come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum QueueOrder {
+    /// As they came.
+    #[default]
+    Fifo,
+    /// By their class, the most important first; within a class as they came.
+    Priority,
+}
+
+/// Who wants to wait, and how long at most.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patience {
+    pub(crate) priority: Priority,
+    pub(crate) deadline: Moment,
 }
 
 /// Why a caller was not let in.
@@ -57,7 +77,11 @@ impl Refusal {
 
 /// A place in the queue. Tickets are ordered as they are served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Ticket(u64);
+pub(crate) struct Ticket {
+    /// The lower, the sooner.
+    rank: u8,
+    number: u64,
+}
 
 /// Those whom an event concerned, in order.
 #[must_use]
@@ -86,7 +110,7 @@ pub(crate) struct LimiterCounts {
 pub(crate) struct Limiter<W> {
     set: LimiterSettings,
     active: u32,
-    /// In the order of service. Another order is another key.
+    /// In the order of service, which the tickets decide.
     queue: BTreeMap<Ticket, Waiter<W>>,
     next_ticket: u64,
     counts: LimiterCounts,
@@ -122,12 +146,13 @@ impl<W> Limiter<W> {
     }
 
     /// Queues up, for who could not [`Limiter::enter`].
-    pub(crate) fn enqueue(&mut self, who: W, deadline: Moment, now: Moment) -> Result<Ticket, Refusal> {
+    pub(crate) fn enqueue(&mut self, who: W, patience: Patience, now: Moment) -> Result<Ticket, Refusal> {
+        let Patience { priority, deadline } = patience;
         if self.waiting() >= self.set.max_waiting {
             return Err(self.refuse(Refusal::CapacityFull));
         }
         let until = self.set.queue_timeout.map_or(Moment::NEVER, |wait| now.after(wait)).min(deadline);
-        let ticket = Ticket(self.next_ticket);
+        let ticket = Ticket { rank: self.set.order.rank(priority), number: self.next_ticket };
         self.next_ticket += 1;
         self.queue.insert(ticket, Waiter { who, since: now, until, deadline });
         Ok(ticket)
@@ -185,7 +210,7 @@ impl<W> Limiter<W> {
     fn serve(&mut self, now: Moment) -> Served<W> {
         let mut served = Served { granted: SmallVec::new(), refused: SmallVec::new() };
         while self.active < self.set.limit {
-            let Some((_, waiter)) = self.queue.pop_first() else { break };
+            let Some(waiter) = self.next() else { break };
             self.count_wait(&waiter, now);
             if waiter.until <= now {
                 let refusal = self.refuse(waiter.bound());
@@ -198,6 +223,11 @@ impl<W> Limiter<W> {
             }
         }
         served
+    }
+
+    /// Whose turn it is.
+    fn next(&mut self) -> Option<Waiter<W>> {
+        self.queue.pop_first().map(|(_, waiter)| waiter)
     }
 
     fn remove(&mut self, ticket: Ticket, now: Moment) -> Option<Waiter<W>> {
@@ -221,6 +251,17 @@ impl<W> Limiter<W> {
     }
 }
 
+impl QueueOrder {
+    fn rank(self, priority: Priority) -> u8 {
+        match (self, priority) {
+            (Self::Fifo, _) | (Self::Priority, Priority::Critical) => 0,
+            (Self::Priority, Priority::High) => 1,
+            (Self::Priority, Priority::Normal) => 2,
+            (Self::Priority, Priority::Low) => 3,
+        }
+    }
+}
+
 impl<W> Waiter<W> {
     /// What its wait was bound by.
     fn bound(&self) -> Refusal {
@@ -236,16 +277,23 @@ mod tests {
         Moment::from_start(Duration::from_millis(ms))
     }
 
+    const SET: LimiterSettings =
+        LimiterSettings { limit: 1, max_waiting: 5, queue_timeout: None, order: QueueOrder::Fifo };
+
+    fn until(deadline: Moment) -> Patience {
+        Patience { priority: Priority::Normal, deadline }
+    }
+
     fn one_place() -> Limiter<&'static str> {
-        Limiter::new(LimiterSettings { limit: 1, max_waiting: 5, queue_timeout: None })
+        Limiter::new(SET)
     }
 
     #[test]
     fn a_waiter_with_too_little_time_for_a_call_is_passed_over() {
         let mut limiter = one_place();
         assert!(limiter.enter());
-        limiter.enqueue("hasty", at(109), at(0)).unwrap();
-        limiter.enqueue("patient", at(110), at(0)).unwrap();
+        limiter.enqueue("hasty", until(at(109)), at(0)).unwrap();
+        limiter.enqueue("patient", until(at(110)), at(0)).unwrap();
         let served = limiter.leave(at(100));
         assert_eq!(served.refused.as_slice(), [("hasty", Refusal::Deadline)]);
         assert_eq!(served.granted.as_slice(), ["patient"]);
@@ -254,12 +302,12 @@ mod tests {
 
     #[test]
     fn the_three_reasons_are_told_apart() {
-        let set = LimiterSettings { limit: 1, max_waiting: 2, queue_timeout: Some(Duration::from_millis(100)) };
+        let set = LimiterSettings { max_waiting: 2, queue_timeout: Some(Duration::from_millis(100)), ..SET };
         let mut limiter = Limiter::new(set);
         assert!(limiter.enter());
-        let queued = limiter.enqueue("a", at(1_000), at(0)).unwrap();
-        let hasty = limiter.enqueue("b", at(50), at(0)).unwrap();
-        assert_eq!(limiter.enqueue("c", at(1_000), at(0)), Err(Refusal::CapacityFull));
+        let queued = limiter.enqueue("a", until(at(1_000)), at(0)).unwrap();
+        let hasty = limiter.enqueue("b", until(at(50)), at(0)).unwrap();
+        assert_eq!(limiter.enqueue("c", until(at(1_000)), at(0)), Err(Refusal::CapacityFull));
         assert_eq!((limiter.waits_until(queued), limiter.waits_until(hasty)), (Some(at(100)), Some(at(50))));
         assert_eq!(limiter.give_up(hasty, at(50)), Some(Refusal::Deadline));
         assert_eq!(limiter.give_up(queued, at(100)), Some(Refusal::QueueTimeout));
@@ -273,7 +321,7 @@ mod tests {
     fn an_expired_waiter_whose_timer_is_late_does_not_take_the_place() {
         let mut limiter = one_place();
         assert!(limiter.enter());
-        let late = limiter.enqueue("late", at(10), at(0)).unwrap();
+        let late = limiter.enqueue("late", until(at(10)), at(0)).unwrap();
         let served = limiter.leave(at(10));
         assert_eq!((served.granted.len(), served.refused.as_slice()), (0, [("late", Refusal::Deadline)].as_slice()));
         assert!(!limiter.cancel(late, at(11)), "its verdict is out");
@@ -282,10 +330,10 @@ mod tests {
 
     #[test]
     fn a_wait_that_lasted_its_timeout_is_over_even_if_a_place_comes_free_then() {
-        let set = LimiterSettings { limit: 1, max_waiting: 1, queue_timeout: Some(Duration::from_millis(10)) };
+        let set = LimiterSettings { max_waiting: 1, queue_timeout: Some(Duration::from_millis(10)), ..SET };
         let mut limiter = Limiter::new(set);
         assert!(limiter.enter());
-        limiter.enqueue("late", Moment::NEVER, at(0)).unwrap();
+        limiter.enqueue("late", until(Moment::NEVER), at(0)).unwrap();
         assert_eq!(limiter.leave(at(10)).refused.as_slice(), [("late", Refusal::QueueTimeout)]);
     }
 
@@ -293,10 +341,35 @@ mod tests {
     fn nobody_enters_past_a_waiter_even_where_there_is_room() {
         let mut limiter = one_place();
         assert!(limiter.enter());
-        let waiter = limiter.enqueue("waiter", Moment::NEVER, at(0)).unwrap();
+        let waiter = limiter.enqueue("waiter", until(Moment::NEVER), at(0)).unwrap();
         limiter.active = 0; // room that a waiter has not been given yet cannot arise; the rule holds all the same
         assert!(!limiter.enter());
         assert!(limiter.cancel(waiter, at(1)));
         assert!(limiter.enter());
+    }
+
+    #[test]
+    fn by_priority_the_most_important_is_served_first_and_within_a_class_who_came_first() {
+        let mut limiter = Limiter::new(LimiterSettings { order: QueueOrder::Priority, ..SET });
+        assert!(limiter.enter());
+        let came = [Priority::Low, Priority::Normal, Priority::Critical, Priority::Normal, Priority::High];
+        for (number, priority) in came.into_iter().enumerate() {
+            let patience = Patience { priority, deadline: Moment::NEVER };
+            limiter.enqueue(["a", "b", "c", "d", "e"][number], patience, at(0)).unwrap();
+        }
+        let served: Vec<_> = (0..5).flat_map(|_| limiter.leave(at(1)).granted).collect();
+        assert_eq!(served, ["c", "e", "b", "d", "a"]);
+    }
+
+    #[test]
+    fn another_order_is_for_those_who_come() {
+        let mut limiter = one_place();
+        assert!(limiter.enter());
+        limiter.enqueue("early", until(Moment::NEVER), at(0)).unwrap();
+        let served = limiter.resize(LimiterSettings { order: QueueOrder::Priority, ..SET }, at(1));
+        assert!(served.granted.is_empty());
+        let patience = Patience { priority: Priority::High, deadline: Moment::NEVER };
+        limiter.enqueue("late", patience, at(2)).unwrap();
+        assert_eq!(limiter.leave(at(3)).granted.as_slice(), ["early"]);
     }
 }

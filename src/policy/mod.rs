@@ -1,9 +1,12 @@
 //! Pure decisions: (state, settings, event, now) → decision. No clock, no I/O, no logging.
 
+pub(crate) mod admission;
 pub(crate) mod breaker;
 pub(crate) mod deadline;
 pub(crate) mod events;
 pub(crate) mod freshness;
+#[allow(dead_code, reason = "its callers come with the limits on rates")]
+pub(crate) mod gcra;
 pub(crate) mod limiter;
 pub(crate) mod outcome;
 pub(crate) mod priority;

@@ -37,5 +37,6 @@ pub(crate) use metrics::RouteMetrics;
 pub(crate) use metrics::Scrape;
 pub(crate) use metrics::SourceMetrics;
 pub(crate) use metrics::Stage;
+pub(crate) use metrics::limiter_of_source;
 pub(crate) use store::Store;
 pub(crate) use store::StoreError;

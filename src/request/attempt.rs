@@ -1,6 +1,5 @@
-//! One attempt, in the order that the layers stand in: deadline, circuit (asked), global semaphore, deadline again,
-//! circuit (for good, the last thing before anything is sent), timer, exchange, decode, projection; then what happened
-//! is classified once, and everybody told.
+//! One attempt: let through (`admission.rs`), then under its timer the exchange, the decoding, the projection; then what
+//! happened is classified once, and everybody told.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -18,9 +17,6 @@ use crate::base::Pretty;
 use crate::live::Failure;
 use crate::live::Fetched;
 use crate::live::FlightResult;
-use crate::live::GateSlot;
-use crate::live::Permit;
-use crate::live::tell;
 use crate::outbound::Answer;
 use crate::outbound::Call;
 use crate::outbound::ReadLimits;
@@ -28,14 +24,14 @@ use crate::outbound::retry_after;
 use crate::plan::CallPlan;
 use crate::plan::HttpPlan;
 use crate::plan::ParamError;
-use crate::policy::breaker::Denied;
-use crate::policy::deadline::MIN_ATTEMPT_BUDGET;
-use crate::policy::deadline::attempt_budget;
-use crate::policy::limiter::Refusal;
 use crate::policy::outcome::Kind;
 use crate::policy::outcome::Outcome;
 use crate::record::Event;
 use crate::record::Stage;
+use crate::request::admission;
+use crate::request::admission::Bid;
+use crate::request::admission::Ended;
+use crate::request::admission::Entered;
 use crate::request::error::failure;
 use crate::request::flight::Flight;
 use crate::request::flight::RawAnswer;
@@ -53,27 +49,20 @@ pub(crate) async fn fly(mut flight: Flight, shield: &AtomicBool) -> FlightResult
     let CallPlan::Http(http) = &flight.source.plan.call else {
         return Err(failure(Kind::InternalError, "constant data is never called"));
     };
-    let slot = match flight.slot.take() {
-        Some(slot) => slot,
-        None => queue(&flight).await?,
+    let entered = match flight.entered.take() {
+        Some(entered) => entered,
+        None => {
+            let longest = flight.source.plan.attempt_timeout;
+            admission::enter(Bid { flight: &flight, circuit: &flight.source.circuit, longest }).await?
+        }
     };
-    let now = flight.shared.clock.now();
-    let Some(budget) = attempt_budget(flight.end.at, flight.source.plan.attempt_timeout, MIN_ATTEMPT_BUDGET, now)
-    else {
-        flight.shared.metrics.server.deadline_exceeded(Stage::Queue);
-        let message = format!("less than {} left after waiting; not sent", Pretty(MIN_ATTEMPT_BUDGET));
-        return Err(failure(Kind::DeadlineExceeded, message));
-    };
-    let permit = admit(&flight, now, budget)?;
-    shield.store(permit.is_probe(), Ordering::Relaxed);
+    shield.store(entered.is_probe(), Ordering::Relaxed);
     let raw = flight.raw.take();
     // Boxed: the task is moved about before it is polled, and this is most of it.
-    let result = Box::pin(timed(&flight, http, now, budget, raw)).await;
-    let ended = flight.shared.clock.now();
-    let result = if result.is_timeout() && was_late(&flight, now, budget) { result.blamed_on_us() } else { result };
-    let outcome = conclude(&flight, permit, result, now, ended);
-    drop(slot);
-    outcome
+    let result = Box::pin(timed(&flight, http, entered.at, entered.budget, raw)).await;
+    let late = result.is_timeout() && was_late(&flight, &entered);
+    let result = if late { result.blamed_on_us() } else { result };
+    conclude(&flight, entered, result)
 }
 
 /// The request to send, with what this one request adds to it.
@@ -92,54 +81,6 @@ fn complete(flight: &Flight, http: &HttpPlan) -> Result<Call, ParamError> {
     Ok(Call { method: source.method, url: source.uri, headers, body: source.body })
 }
 
-/// Asks the circuit, then waits for the global semaphore, at most to the flight's end. Waiting is never evidence about
-/// the upstream.
-async fn queue(flight: &Flight) -> Result<GateSlot, Arc<Failure>> {
-    let now = flight.shared.clock.now();
-    flight.source.ask(now).map_err(|denied| circuit_refusal(&denied))?;
-    let slot = flight.snapshot.gate.acquire(&flight.shared.clock, flight.end.at).await;
-    let waited = flight.shared.clock.now().since(now);
-    flight.snapshot.gate_metrics.granted(waited);
-    flight.trail.note(&flight.shared.clock, &flight.source.plan.name, || {
-        format!("global semaphore: waited {}", Pretty(waited))
-    });
-    slot.map_err(|refusal| {
-        let message = match refusal {
-            Refusal::CapacityFull => {
-                format!("{}: too many callers wait for `limits.concurrency`", refusal.as_str())
-            }
-            Refusal::QueueTimeout | Refusal::Deadline => {
-                format!("queue_timeout: `limits.concurrency` had no room within {}", Pretty(waited))
-            }
-        };
-        failure(Kind::LocalLimit, message)
-    })
-}
-
-fn admit(flight: &Flight, now: Moment, budget: Duration) -> Result<Permit, Arc<Failure>> {
-    let source = &flight.source;
-    let asked = source.circuit.admit(&source.plan.breaker, now, budget);
-    if let Some(change) = &asked.change {
-        tell(&source.plan.name, change);
-    }
-    let permit = asked.permit.map_err(|denied| circuit_refusal(&denied))?;
-    flight.trail.note(&flight.shared.clock, &source.plan.name, || {
-        format!("circuit: {}", if permit.is_probe() { "half-open, this call is the probe" } else { "closed" })
-    });
-    Ok(permit)
-}
-
-/// What a refused caller is told.
-pub(crate) fn circuit_refusal(denied: &Denied) -> Arc<Failure> {
-    Arc::new(Failure {
-        kind: Kind::BreakerOpen,
-        status: None,
-        message: "circuit open".to_owned(),
-        took: Duration::ZERO,
-        retry_after: Some(denied.wait),
-    })
-}
-
 /// What came of an attempt before it is classified.
 enum Attempt {
     Data(Bytes),
@@ -148,11 +89,11 @@ enum Attempt {
 
 /// Whether waiting in line took a good part of the time that the attempt should have had. What does not get done in the
 /// rest says nothing about the upstream: else a crowd here would open the circuit of a healthy one.
-fn was_late(flight: &Flight, sent: Moment, budget: Duration) -> bool {
+fn was_late(flight: &Flight, entered: &Entered) -> bool {
     let plan = &flight.source.plan;
     let whole = plan.flight_timeout();
     let full = plan.attempt_timeout.map_or(whole, |attempt| attempt.min(whole));
-    sent.since(flight.started) > full / 10 && budget < full - full / 10
+    entered.waited > full / 10 && entered.budget < full - full / 10
 }
 
 impl Attempt {
@@ -164,7 +105,7 @@ impl Attempt {
     fn blamed_on_us(self) -> Self {
         match self {
             Self::Failed { status, message, retry_after, .. } => {
-                let message = format!("queue_timeout: {message}, most of it spent waiting for `limits.concurrency`");
+                let message = format!("queue_timeout: {message}, too much of it spent waiting for a place");
                 Self::Failed { kind: Kind::LocalLimit, status, message, retry_after }
             }
             Self::Data(data) => Self::Data(data),
@@ -284,18 +225,17 @@ fn failed(kind: Kind, message: impl Into<String>) -> Attempt {
 }
 
 /// Classifies what happened, once, and tells circuit, metrics and log.
-fn conclude(flight: &Flight, permit: Permit, attempt: Attempt, started: Moment, ended: Moment) -> FlightResult {
+fn conclude(flight: &Flight, entered: Entered, attempt: Attempt) -> FlightResult {
     let source = &flight.source;
-    let took = ended.since(started);
+    let ended = flight.shared.clock.now();
+    let took = ended.since(entered.at);
     let (kind, status, wait) = match &attempt {
         Attempt::Data(_) => (Kind::Success, Some(200), None),
         Attempt::Failed { kind, status, retry_after, .. } => (*kind, *status, *retry_after),
     };
     let evidence = source.plan.classify.evidence(kind, status);
     let outcome = Outcome { kind, evidence, retry_after: wait };
-    if let Some(change) = permit.record(&source.plan.breaker, &outcome, took, ended) {
-        tell(&source.plan.name, &change);
-    }
+    entered.record(source, &Ended { outcome: &outcome, took, now: ended });
     source.metrics.attempted(kind, took);
     match attempt {
         Attempt::Data(body) => {

@@ -15,7 +15,6 @@ use tokio::sync::oneshot;
 use crate::base::Moment;
 use crate::live::Failure;
 use crate::live::FlightResult;
-use crate::live::GateSlot;
 use crate::live::LiveSource;
 use crate::live::Snapshot;
 use crate::live::cache::DueRefresh;
@@ -25,6 +24,9 @@ use crate::live::cache::Waiter;
 use crate::plan::Bound;
 use crate::policy::outcome::Kind;
 use crate::policy::priority::Priority;
+use crate::request::admission;
+use crate::request::admission::Bid;
+use crate::request::admission::Entered;
 use crate::request::attempt;
 use crate::request::context::Context;
 use crate::request::context::Deadline;
@@ -50,8 +52,8 @@ pub(crate) struct Flight {
     pub(crate) end: Deadline,
     /// The request's; `low` for a refresh.
     pub(crate) priority: Priority,
-    /// A place in the global semaphore that it holds already.
-    pub(crate) slot: Option<GateSlot>,
+    /// Leave to send that it has already.
+    pub(crate) entered: Option<Entered>,
     /// Where `?raw` wants the upstream's own bytes.
     pub(crate) raw: Option<oneshot::Sender<RawAnswer>>,
 }
@@ -93,21 +95,18 @@ impl Refresh {
         Self { flight, due }
     }
 
-    /// Starts it, if the circuit and the global semaphore let it through without waiting: whoever asks now comes first.
+    /// Starts it, if it need not wait for anything: whoever asks now comes first.
     pub(crate) fn start(self) {
         let Self { mut flight, due } = self;
         let now = flight.shared.clock.now();
-        if refused(&flight.source, now).is_err() {
-            return;
-        }
-        flight.slot = flight.snapshot.gate.try_acquire(&flight.shared.clock);
-        if flight.slot.is_none() {
-            return;
-        }
+        flight.started = now;
+        flight.priority = Priority::Low;
+        flight.end.at = now.after(flight.source.plan.flight_timeout());
+        let longest = flight.source.plan.attempt_timeout;
+        let bid = Bid { flight: &flight, circuit: &flight.source.circuit, longest };
+        let Ok(entered) = admission::try_enter(bid) else { return };
         if let Some(lead) = due.begin(now) {
-            flight.started = now;
-            flight.priority = Priority::Low;
-            flight.end.at = now.after(flight.source.plan.flight_timeout());
+            flight.entered = Some(entered);
             start_led(flight, lead);
         }
     }
@@ -137,7 +136,7 @@ impl Flight {
             started,
             end: Deadline { at, by_client: false },
             priority: ctx.priority,
-            slot: None,
+            entered: None,
             raw: None,
         }
     }
@@ -157,7 +156,7 @@ impl Flight {
 
 /// Whether the circuit refuses a call, asked before anything is started for it.
 pub(crate) fn refused(source: &LiveSource, now: Moment) -> Result<(), Arc<Failure>> {
-    source.ask(now).map_err(|denied| attempt::circuit_refusal(&denied))
+    source.ask(now).map_err(|denied| admission::circuit_refusal(&denied))
 }
 
 /// Starts a flight that others may join; its end is published through `lead`.

@@ -1,5 +1,6 @@
 //! One request, stage by stage: [`run`] is the whole order in one function.
 
+mod admission;
 mod admit;
 mod assemble;
 mod attempt;

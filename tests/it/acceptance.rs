@@ -175,7 +175,7 @@ async fn ac_11_ac_12_a_slow_upstream_does_not_slow_others() {
     upstream.on("/slow", Script::hang());
     let gateway = Gateway::of(&[
         source("fast", &upstream.url("/fast"), ""),
-        source("slow", &upstream.url("/slow"), "timeout: 1500ms\ncache: off\naggregate: false"),
+        source("slow", &upstream.url("/slow"), "timeout: 1500ms\ncache: off\nbulkhead: off\naggregate: false"),
     ]);
     let slow = gateway.get_many("/aggregate/slow", 50);
     let rest = async {
@@ -253,7 +253,7 @@ async fn ext_c_agg_17_a_single_source_goes_around_the_cache_stores_its_success_a
 #[tokio::test]
 async fn ext_c_a_single_source_waits_for_the_global_semaphore() {
     let upstream = Upstream::with(&[("/a", Script::json(&json!(1)).after_ms(150))]);
-    let documents = [source("a", &upstream.url("/a"), "cache: off")];
+    let documents = [source("a", &upstream.url("/a"), "cache: off\nbulkhead: off")];
     let gateway = Setup::new().server("limits: { concurrency: 2 }").sources(&documents).start();
     let replies = gateway.get_many("/aggregate/a", 6).await;
     assert!(replies.iter().all(|reply| reply.status == 200));

@@ -340,7 +340,7 @@ async fn agg_26_cls_23_waiting_too_long_for_a_slot_is_a_local_limit_and_neutral(
         assert!(reply.took < Duration::from_millis(700), "{:?}", reply.took);
         let part = reply.part("b");
         assert_eq!((&part["kind"], &part["status"]), (&json!("local_limit"), &json!("failed")));
-        assert!(part["error"].as_str().unwrap().contains("queue_timeout"), "{part}");
+        assert!(part["error"].as_str().unwrap().contains("deadline: `limits.concurrency`"), "{part}");
         let state = gateway.upstream("b").await;
         assert_eq!((&state["circuit_state"], &state["consecutive_failures"]), (&json!("closed"), &json!(0)));
         let single = gateway.get("/aggregate/b").await;

@@ -153,7 +153,7 @@ async fn the_shipped_example_aggregates_three_sources() {
         upstream.last("/news").target.ends_with("query=a%20b") || upstream.last("/news").target.ends_with("query=a+b")
     );
     gateway.get("/aggregate?lat=91").await.problem(400, "bad-parameter");
-    assert_eq!(gateway.metric("aggd_limiter_limit", &[]).await.round() as u64, 10);
+    assert_eq!(gateway.metric("aggd_limiter_limit", &[("limiter", "global")]).await.round() as u64, 10);
 }
 
 #[tokio::test]

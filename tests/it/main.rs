@@ -25,6 +25,7 @@ mod examples;
 mod harness;
 mod history;
 mod hostile;
+mod limits;
 mod reloading;
 mod security;
 mod surface;

@@ -340,7 +340,7 @@ async fn what_needs_a_restart_is_said_and_the_rest_is_applied() {
     for name in ["`listen`", "`database`", "`limits.max_connections`", "`admin.listen`"] {
         assert!(changes.contains(&format!("{name} changed: restart aggd")), "{name}: {changes}");
     }
-    assert!((gateway.metric("aggd_limiter_limit", &[]).await - 7.0).abs() < f64::EPSILON);
+    assert!((gateway.metric("aggd_limiter_limit", &[("limiter", "global")]).await - 7.0).abs() < f64::EPSILON);
     gateway.get("/aggregate").await.expect(200);
 }
 

@@ -3,6 +3,7 @@
 //! The vocabulary's check came first: values of the wrong kind are reported already, and a reader takes the default in
 //! silence. What only shows where keys meet is reported here.
 
+mod admission;
 mod auth;
 mod body;
 mod breaker;
@@ -35,6 +36,7 @@ use crate::config::node::Span;
 use crate::config::node::Value;
 use crate::config::scalar::Typed;
 use crate::config::values;
+use crate::policy::gcra::Rate;
 
 /// Values of a map by key; `None` where there is none, or none of that kind.
 impl Node {
@@ -48,6 +50,11 @@ impl Node {
 
     fn ratio(&self, key: &str) -> Option<f64> {
         values::ratio(self.get(key)?.scalar()?).ok()
+    }
+
+    #[allow(dead_code, reason = "its callers come with the limits on rates")]
+    fn rate(&self, key: &str) -> Option<Rate> {
+        values::rate(self.get(key)?.scalar()?).ok()
     }
 
     fn whole(&self, key: &str) -> Option<u64> {

@@ -9,25 +9,28 @@ use crate::config::findings::At;
 use crate::config::findings::Findings;
 use crate::config::findings::problem;
 use crate::config::node::Node;
+use crate::config::readers::admission;
 use crate::config::readers::breaker;
 use crate::config::readers::cache;
 use crate::config::readers::json;
 use crate::config::spec::FallbackSpec;
 use crate::config::spec::PolicySpec;
+use crate::config::spec::ServerSpec;
 use crate::policy::freshness::CacheSettings;
 
 /// Used where the file is silent.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Reads the policies; `connect_timeout` is the client's.
-pub(crate) fn policies(node: &Node, connect_timeout: Duration, at: &At<'_>, findings: &mut Findings) -> PolicySpec {
+/// Reads the policies; some defaults are the server's.
+pub(crate) fn policies(node: &Node, server: &ServerSpec, at: &At<'_>, findings: &mut Findings) -> PolicySpec {
     let cache = cache::cache(node.get("cache"), &at.key("cache"), findings);
     let spec = PolicySpec {
         timeout: node.duration("timeout").unwrap_or(TIMEOUT),
         attempt_timeout: node.duration("attempt_timeout"),
-        connect_timeout: node.duration("connect_timeout").unwrap_or(connect_timeout),
+        connect_timeout: node.duration("connect_timeout").unwrap_or(server.client.connect_timeout),
         read_timeout: node.duration("read_timeout"),
         breaker: breaker::breaker(node.get("breaker"), &at.key("breaker"), findings),
+        admission: admission::admission(node, server, at, findings),
         fallback: fallback(node, cache.as_ref(), at, findings),
         cache,
     };

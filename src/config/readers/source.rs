@@ -1,7 +1,6 @@
 //! A `source:` document → its settings.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::base::Name;
 use crate::config::codes;
@@ -16,6 +15,7 @@ use crate::config::readers::projection;
 use crate::config::readers::request;
 use crate::config::render;
 use crate::config::spec::ParamSpec;
+use crate::config::spec::ServerSpec;
 use crate::config::spec::SourceSpec;
 use crate::config::spec::Upstream;
 use crate::config::values;
@@ -45,7 +45,7 @@ pub(crate) const OF_A_CALL: [&str; 11] = [
 pub(crate) fn source(
     own: &Node,
     defaults: &Node,
-    connect_timeout: Duration,
+    server: &ServerSpec,
     at: &At<'_>,
     findings: &mut Findings,
 ) -> Option<SourceSpec> {
@@ -55,7 +55,7 @@ pub(crate) fn source(
     let shape = shape(own, at, findings);
     let classify = classify(own, at, findings);
     let merged = defaults.merged(own, &POLICIES);
-    let policies = policies::policies(&merged, connect_timeout, at, findings);
+    let policies = policies::policies(&merged, server, at, findings);
     Some(SourceSpec {
         description: own.word("description").map(str::to_owned),
         shape,

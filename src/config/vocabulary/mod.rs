@@ -5,6 +5,7 @@
 //! does not exist.
 
 mod events;
+mod admission;
 mod policies;
 mod route;
 mod server;
@@ -61,6 +62,9 @@ pub(crate) enum Kind {
     Ratio,
     /// A ratio or this word.
     RatioOr(&'static str),
+    /// `10/second`.
+    #[allow(dead_code, reason = "its keys come with the limits on rates")]
+    Rate,
     Whole {
         min: u64,
         max: u64,

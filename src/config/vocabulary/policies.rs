@@ -2,6 +2,7 @@
 
 use crate::config::vocabulary::Block;
 use crate::config::vocabulary::Kind;
+use crate::config::vocabulary::admission::BULKHEAD;
 use crate::config::vocabulary::key;
 
 const COUNT: Kind = Kind::Whole { min: 1, max: 1_000_000 };
@@ -16,6 +17,8 @@ pub(crate) static POLICIES: Block = Block {
         key("connect_timeout", DURATION, "(client.connect_timeout)", "DNS, TCP and TLS"),
         key("read_timeout", DURATION, "", "the longest gap between two chunks of a body").or_off().nullable(),
         key("breaker", Kind::Block(&BREAKER), "{}", "stops calling what keeps failing").or_off(),
+        key("bulkhead", Kind::Block(&BULKHEAD), "{}", "how many of its calls are in flight, and how more wait")
+            .or_off(),
         key("cache", Kind::Block(&CACHE), "{}", "keeps answers").or_off(),
         key("fallback", Kind::List(&Kind::Block(&FALLBACK)), "[]", "what stands in for a failed call, in this order"),
     ],
@@ -26,7 +29,6 @@ pub(crate) static POLICIES: Block = Block {
         "retry",
         "strategy",
         "client_throttle",
-        "bulkhead",
         "adaptive_concurrency",
         "rate_limit",
         "fallback_on",

@@ -6,8 +6,11 @@ use std::time::Duration;
 use crate::base::Moment;
 use crate::policy::limiter::Limiter;
 use crate::policy::limiter::LimiterSettings;
+use crate::policy::limiter::Patience;
+use crate::policy::limiter::QueueOrder;
 use crate::policy::limiter::Served;
 use crate::policy::limiter::Ticket;
+use crate::policy::priority::Priority;
 use crate::policy::vectors::Case;
 use crate::policy::vectors::cases;
 
@@ -41,6 +44,7 @@ impl Bench {
             limit: case.config.count("max_concurrent").unwrap(),
             max_waiting: case.config.count("max_waiting").unwrap_or(0),
             queue_timeout: case.config.ms("queue_timeout"),
+            order: QueueOrder::Fifo,
         };
         Self { set, limiter: Limiter::new(set), waiting: HashMap::new(), inside: Vec::new() }
     }
@@ -75,7 +79,8 @@ impl Bench {
             self.inside.push(name.to_owned());
             return "active".to_owned();
         }
-        match self.limiter.enqueue(name.to_owned(), deadline, now) {
+        let patience = Patience { priority: Priority::Normal, deadline };
+        match self.limiter.enqueue(name.to_owned(), patience, now) {
             Ok(ticket) => {
                 self.waiting.insert(name.to_owned(), ticket);
                 "waiting".to_owned()

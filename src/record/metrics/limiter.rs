@@ -3,8 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::base::Name;
 use crate::record::metrics::family::Family;
 use crate::record::metrics::series::Timings;
+
+/// How the names of limiters of sources begin.
+pub(super) const OF_SOURCE: &str = "source:";
+
+/// The name of a source's limiter: `source:weather`.
+pub(crate) fn of_source(name: &Name) -> String {
+    format!("{OF_SOURCE}{name}")
+}
 
 /// The histogram of one limiter.
 #[derive(Debug, Default)]

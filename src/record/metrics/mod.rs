@@ -23,6 +23,7 @@ pub(crate) use labels::ReloadResult;
 pub(crate) use labels::Role;
 pub(crate) use labels::Stage;
 pub(crate) use limiter::LimiterMetrics;
+pub(crate) use limiter::of_source as limiter_of_source;
 pub(crate) use page::CONTENT_TYPE;
 pub(crate) use route::RouteMetrics;
 pub(crate) use scrape::BreakerGauge;
@@ -70,9 +71,16 @@ impl Metrics {
         self.limiters.of(name)
     }
 
+    /// What the limiter of a source counts into.
+    pub(crate) fn source_limiter(&self, name: &Name) -> Arc<LimiterMetrics> {
+        self.limiters.of(&limiter::of_source(name))
+    }
+
     /// Forgets the sources that are not listed. Whoever still holds one counts on unseen, so none comes back.
     pub(crate) fn retain_sources(&self, names: &[Name]) {
         self.sources.retain(|name| names.iter().any(|kept| kept.as_str() == name));
+        let source_of = |limiter: &str| limiter.strip_prefix(limiter::OF_SOURCE).map(str::to_owned);
+        self.limiters.retain(|name| source_of(name).is_none_or(|name| names.iter().any(|kept| *kept.as_str() == name)));
     }
 
     /// Forgets the routes that are not listed.

@@ -55,10 +55,10 @@ pub(crate) struct BreakerGauge {
 }
 
 /// One limiter.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct LimiterGauges {
-    /// Its name: `global`.
-    pub(crate) limiter: &'static str,
+    /// Its name: `global`, `source:weather`.
+    pub(crate) limiter: String,
     /// Permits out.
     pub(crate) active: u64,
     /// Permits there are.
@@ -172,7 +172,7 @@ fn breakers(breakers: &[BreakerGauge], families: &mut Vec<Family>) {
 
 fn limiters(limiters: &[LimiterGauges], families: &mut Vec<Family>) {
     let gauges = |name, help, value: fn(&LimiterGauges) -> u64| {
-        let labelled = |one: &LimiterGauges| (vec![("limiter", one.limiter.to_owned())], number(value(one)));
+        let labelled = |one: &LimiterGauges| (vec![("limiter", one.limiter.clone())], number(value(one)));
         Family::gauge(name, help, limiters.iter().map(labelled).collect())
     };
     let rejected = limiters.iter().flat_map(|one| {
@@ -181,7 +181,7 @@ fn limiters(limiters: &[LimiterGauges], families: &mut Vec<Family>) {
             ("queue_timeout", one.counts.rejected_queue_timeout),
             ("deadline", one.counts.rejected_deadline),
         ];
-        reasons.map(|(reason, count)| (vec![("limiter", one.limiter.to_owned()), ("reason", reason.to_owned())], count))
+        reasons.map(|(reason, count)| (vec![("limiter", one.limiter.clone()), ("reason", reason.to_owned())], count))
     });
     families.extend([
         gauges("aggd_limiter_active", "Permits out", |limiter| limiter.active),

@@ -50,7 +50,7 @@ fn scrape() -> Scrape {
             },
         }],
         limiters: vec![LimiterGauges {
-            limiter: "global",
+            limiter: "global".to_owned(),
             active: 3,
             limit: 100,
             waiting: 2,

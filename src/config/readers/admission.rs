@@ -1,0 +1,55 @@
+//! `bulkhead:` and its like → the limits of a source.
+
+use crate::config::codes;
+use crate::config::findings::At;
+use crate::config::findings::Findings;
+use crate::config::findings::problem;
+use crate::config::node::Node;
+use crate::config::spec::ServerSpec;
+use crate::policy::admission::AdmissionSettings;
+use crate::policy::admission::bulkhead_defaults;
+use crate::policy::limiter::LimiterSettings;
+use crate::policy::limiter::QueueOrder;
+
+/// Reads the limits of a source; `node` is all of its policies.
+pub(crate) fn admission(node: &Node, server: &ServerSpec, at: &At<'_>, findings: &mut Findings) -> AdmissionSettings {
+    AdmissionSettings { bulkhead: bulkhead(node, server.limits.concurrency, at, findings) }
+}
+
+fn bulkhead(policies: &Node, concurrency: u32, at: &At<'_>, findings: &mut Findings) -> Option<LimiterSettings> {
+    let defaults = bulkhead_defaults(concurrency);
+    let at = at.key("bulkhead");
+    let node = match policies.get("bulkhead") {
+        None => return Some(defaults),
+        Some(node) if node.is_off() => return None,
+        Some(node) => node,
+    };
+    let settings = LimiterSettings {
+        limit: node.count("max_concurrent").unwrap_or(defaults.limit),
+        max_waiting: node.count("max_waiting").unwrap_or(defaults.max_waiting),
+        queue_timeout: node.duration("queue_timeout").or(defaults.queue_timeout),
+        order: if node.word("queue_order") == Some("priority") { QueueOrder::Priority } else { QueueOrder::Fifo },
+    };
+    if settings.limit > concurrency {
+        let more = format!("`max_concurrent` is never reached: `limits.concurrency` is {concurrency}");
+        let help = "write a smaller one, or raise `limits.concurrency` in aggd.yaml";
+        let span = node.spot_of("max_concurrent");
+        findings.warn(&at.key("max_concurrent"), span, problem(codes::NO_EFFECT, more).help(help));
+    }
+    waiting(node, policies, &at, findings);
+    Some(settings)
+}
+
+/// What does not fit together in how calls wait.
+fn waiting(node: &Node, policies: &Node, at: &At<'_>, findings: &mut Findings) {
+    if node.count("max_waiting") == Some(0) {
+        for key in ["queue_timeout", "queue_order"].into_iter().filter(|key| node.get(key).is_some()) {
+            let unused = problem(codes::NO_EFFECT, format!("`{key}` does nothing: with `max_waiting: 0` nobody waits"));
+            findings.warn(&at.key(key), node.spot_of(key), unused.help("remove it, or write a larger `max_waiting`"));
+        }
+    } else if node.duration("queue_timeout").zip(policies.duration("timeout")).is_some_and(|(wait, all)| wait >= all) {
+        let never = problem(codes::TIMEOUT_ORDER, "`queue_timeout` never fires: `timeout` ends the call first");
+        let help = "write a shorter `queue_timeout`, or remove it";
+        findings.warn(&at.key("queue_timeout"), node.spot_of("queue_timeout"), never.help(help));
+    }
+}

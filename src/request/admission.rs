@@ -1,0 +1,242 @@
+//! What stands between an attempt and the network, in this order:
+//!
+//! | step | may wait | why there |
+//! |---|---|---|
+//! | deadline | | what cannot end in time is not begun |
+//! | circuit, asked | | nobody queues for what would be refused |
+//! | bulkhead of the source | yes | narrow first, wide last: a flooded source queues in its own compartment |
+//! | global semaphore | yes | |
+//! | deadline, again | | waiting took its part of the time |
+//! | circuit, for good | | last: a place in a half-open circuit is never held while queueing |
+//!
+//! Waiting is bounded by the flight's end, and never evidence about the upstream. Whatever refuses, or is cancelled,
+//! gives back all that was taken before it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::base::Moment;
+use crate::base::Pretty;
+use crate::live::Bulkhead;
+use crate::live::Circuit;
+use crate::live::Failure;
+use crate::live::GateSlot;
+use crate::live::LiveSource;
+use crate::live::Permit;
+use crate::live::tell;
+use crate::policy::breaker::Denied;
+use crate::policy::deadline::MIN_ATTEMPT_BUDGET;
+use crate::policy::deadline::attempt_budget;
+use crate::policy::limiter::Patience;
+use crate::policy::limiter::Refusal;
+use crate::policy::outcome::Kind;
+use crate::policy::outcome::Outcome;
+use crate::record::Stage;
+use crate::request::error::failure;
+use crate::request::flight::Flight;
+
+/// One attempt that asks to be let through.
+#[derive(Clone, Copy)]
+pub(crate) struct Bid<'a> {
+    pub(crate) flight: &'a Flight,
+    /// The circuit of the endpoint that it would call.
+    pub(crate) circuit: &'a Arc<Circuit>,
+    /// The most that it may take once it is sent; `None`: what is left of the flight's time.
+    pub(crate) longest: Option<Duration>,
+}
+
+/// Leave to send one attempt, with every place that it holds. Dropped at any await it gives all of them back, neutrally.
+#[must_use]
+pub(crate) struct Entered {
+    /// When it was let through.
+    pub(crate) at: Moment,
+    /// What it may take from then on.
+    pub(crate) budget: Duration,
+    /// How much of its time was spent in line.
+    pub(crate) waited: Duration,
+    circuit: Permit,
+    /// Given back when the attempt is over, the global place first. Nothing reads them.
+    _places: Places,
+}
+
+/// The places that an attempt holds while it is under way, in the order of their release.
+struct Places {
+    _global: GateSlot,
+    _bulkhead: Option<GateSlot>,
+}
+
+/// How an attempt ended.
+pub(crate) struct Ended<'a> {
+    pub(crate) outcome: &'a Outcome,
+    /// From send to the end of decoding.
+    pub(crate) took: Duration,
+    pub(crate) now: Moment,
+}
+
+impl Entered {
+    /// Whether the attempt decides over a half-open circuit, and so runs to its end even if its client leaves.
+    pub(crate) fn is_probe(&self) -> bool {
+        self.circuit.is_probe()
+    }
+
+    /// Tells everybody how the attempt ended, and gives its places back.
+    pub(crate) fn record(self, source: &LiveSource, ended: &Ended<'_>) {
+        if let Some(change) = self.circuit.record(&source.plan.breaker, ended.outcome, ended.took, ended.now) {
+            tell(&source.plan.name, &change);
+        }
+    }
+}
+
+/// Lets an attempt through, after as much waiting as it takes; at most to the flight's end. Safe to cancel.
+pub(crate) async fn enter(bid: Bid<'_>) -> Result<Entered, Arc<Failure>> {
+    let flight = bid.flight;
+    let began = flight.shared.clock.now();
+    in_time(&bid, began, Stage::Admission)?;
+    ask(&bid, began)?;
+    let bulkhead = match &flight.source.limits.bulkhead {
+        Some(bulkhead) => Some(compartment(flight, bulkhead).await?),
+        None => None,
+    };
+    let global = semaphore(flight).await?;
+    conclude(&bid, began, Places { _global: global, _bulkhead: bulkhead })
+}
+
+/// Lets an attempt through if it need not wait for anything: what nobody waits for (a refresh, a hedge) comes last.
+pub(crate) fn try_enter(bid: Bid<'_>) -> Result<Entered, Arc<Failure>> {
+    let flight = bid.flight;
+    let clock = &flight.shared.clock;
+    let began = clock.now();
+    in_time(&bid, began, Stage::Admission)?;
+    ask(&bid, began)?;
+    let bulkhead = match &flight.source.limits.bulkhead {
+        Some(bulkhead) => Some(bulkhead.gate.try_acquire(clock).ok_or_else(|| busy("bulkhead.max_concurrent"))?),
+        None => None,
+    };
+    let global = flight.snapshot.gate.try_acquire(clock).ok_or_else(|| busy("limits.concurrency"))?;
+    conclude(&bid, began, Places { _global: global, _bulkhead: bulkhead })
+}
+
+/// The steps after the last wait, at one moment.
+fn conclude(bid: &Bid<'_>, began: Moment, places: Places) -> Result<Entered, Arc<Failure>> {
+    let now = bid.flight.shared.clock.now();
+    let budget = in_time(bid, now, Stage::Queue)?;
+    let circuit = admit(bid, now, budget)?;
+    Ok(Entered { at: now, budget, waited: now.since(began), circuit, _places: places })
+}
+
+/// What an attempt that is sent now may take.
+fn in_time(bid: &Bid<'_>, now: Moment, stage: Stage) -> Result<Duration, Arc<Failure>> {
+    attempt_budget(bid.flight.end.at, bid.longest, MIN_ATTEMPT_BUDGET, now).ok_or_else(|| {
+        bid.flight.shared.metrics.server.deadline_exceeded(stage);
+        let when = if stage == Stage::Queue { " after waiting" } else { "" };
+        let message = format!("less than {} left{when}; not sent", Pretty(MIN_ATTEMPT_BUDGET));
+        failure(Kind::DeadlineExceeded, message)
+    })
+}
+
+/// Whether the circuit would let it through. A refusal is counted.
+fn ask(bid: &Bid<'_>, now: Moment) -> Result<(), Arc<Failure>> {
+    let asked = bid.circuit.peek(&bid.flight.source.plan.breaker, now);
+    asked.inspect_err(|denied| bid.circuit.count_refusal(denied.reason)).map_err(|denied| circuit_refusal(&denied))
+}
+
+fn admit(bid: &Bid<'_>, now: Moment, budget: Duration) -> Result<Permit, Arc<Failure>> {
+    let (flight, plan) = (bid.flight, &bid.flight.source.plan);
+    let asked = bid.circuit.admit(&plan.breaker, now, budget);
+    if let Some(change) = &asked.change {
+        tell(&plan.name, change);
+    }
+    let permit = asked.permit.map_err(|denied| circuit_refusal(&denied))?;
+    flight.trail.note(&flight.shared.clock, &plan.name, || {
+        format!("circuit: {}", if permit.is_probe() { "half-open, this call is the probe" } else { "closed" })
+    });
+    Ok(permit)
+}
+
+/// What a refused caller is told.
+pub(crate) fn circuit_refusal(denied: &Denied) -> Arc<Failure> {
+    Arc::new(Failure {
+        kind: Kind::BreakerOpen,
+        status: None,
+        message: "circuit open".to_owned(),
+        took: Duration::ZERO,
+        retry_after: Some(denied.wait),
+    })
+}
+
+/// A place in the source's own compartment.
+async fn compartment(flight: &Flight, bulkhead: &Bulkhead) -> Result<GateSlot, Arc<Failure>> {
+    let began = flight.shared.clock.now();
+    let slot = bulkhead.gate.acquire(&flight.shared.clock, patience(flight)).await;
+    let waited = flight.shared.clock.now().since(began);
+    flight.trail.note(&flight.shared.clock, &flight.source.plan.name, || {
+        format!(
+            "bulkhead: waited {}, {} of {} in flight",
+            Pretty(waited),
+            bulkhead.gate.active(),
+            bulkhead.gate.limit()
+        )
+    });
+    if slot.is_ok() {
+        bulkhead.metrics.granted(waited);
+    }
+    slot.map_err(|refusal| {
+        let waiting = "bulkhead.max_waiting";
+        refused(
+            flight,
+            refusal,
+            &Full { limit: "bulkhead.max_concurrent", waiting, timeout: "bulkhead.queue_timeout", waited },
+        )
+    })
+}
+
+/// A place in the global semaphore.
+async fn semaphore(flight: &Flight) -> Result<GateSlot, Arc<Failure>> {
+    let began = flight.shared.clock.now();
+    let slot = flight.snapshot.gate.acquire(&flight.shared.clock, patience(flight)).await;
+    let waited = flight.shared.clock.now().since(began);
+    flight.trail.note(&flight.shared.clock, &flight.source.plan.name, || {
+        format!("global semaphore: waited {}", Pretty(waited))
+    });
+    if slot.is_ok() {
+        flight.snapshot.gate_metrics.granted(waited);
+    }
+    slot.map_err(|refusal| {
+        let (limit, waiting) = ("limits.concurrency", "limits.max_waiting");
+        refused(flight, refusal, &Full { limit, waiting, timeout: "timeout", waited })
+    })
+}
+
+/// Everybody waits to the flight's end at most, in the class of the request.
+fn patience(flight: &Flight) -> Patience {
+    Patience { priority: flight.priority, deadline: flight.end.at }
+}
+
+/// A limit that had no room, in the keys that would change it.
+struct Full {
+    limit: &'static str,
+    waiting: &'static str,
+    timeout: &'static str,
+    waited: Duration,
+}
+
+fn refused(flight: &Flight, refusal: Refusal, full: &Full) -> Arc<Failure> {
+    let (reason, Full { limit, waiting, timeout, waited }) = (refusal.as_str(), full);
+    let message = match refusal {
+        Refusal::CapacityFull => {
+            format!("{reason}: `{limit}` is reached, and as many calls wait as `{waiting}` allows")
+        }
+        Refusal::QueueTimeout => format!("{reason}: `{limit}` had no room within {} (`{timeout}`)", Pretty(*waited)),
+        Refusal::Deadline => {
+            flight.shared.metrics.server.deadline_exceeded(Stage::Queue);
+            format!("{reason}: `{limit}` had no room within {}, and the call's time is over", Pretty(*waited))
+        }
+    };
+    failure(Kind::LocalLimit, message)
+}
+
+/// No place is free, for who waits for none.
+fn busy(limit: &str) -> Arc<Failure> {
+    let reason = Refusal::CapacityFull.as_str();
+    failure(Kind::LocalLimit, format!("{reason}: `{limit}` is reached, and this call waits for no place"))
+}
