@@ -23,7 +23,6 @@ impl Moment {
     }
 
     /// This much earlier; saturates at the start.
-    #[cfg(test)]
     pub(crate) fn before(self, wait: Duration) -> Self {
         Self(self.0.saturating_sub(u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX)))
     }

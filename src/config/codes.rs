@@ -124,3 +124,5 @@ pub(crate) const MIN_SOURCES: &str = "AG-067";
 pub(crate) const UNKNOWN_PARAM: &str = "AG-068";
 /// One part twice in a route.
 pub(crate) const PART_TWICE: &str = "AG-069";
+/// Not a rate.
+pub(crate) const BAD_RATE: &str = "AG-080";

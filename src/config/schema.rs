@@ -135,6 +135,7 @@ fn kind(kind: &'static Kind) -> Value {
         Kind::RatioOr(word) => {
             json!({ "anyOf": [{ "type": "number", "minimum": 0, "maximum": 1 }, text("^[0-9]+(\\.[0-9]+)? ?%$"), { "const": word }] })
         }
+        Kind::Rate => text("^[0-9]+ ?/ ?(s|second|m|minute|h|hour|d|day)$"),
         Kind::Whole { min, max } => {
             json!({ "anyOf": [{ "type": "integer", "minimum": min, "maximum": max }, expansion] })
         }
@@ -221,6 +222,7 @@ fn written(kind: &Kind) -> String {
         Kind::Size => "size".to_owned(),
         Kind::Ratio => "ratio".to_owned(),
         Kind::RatioOr(word) => format!("ratio, or `{word}`"),
+        Kind::Rate => "rate".to_owned(),
         Kind::Whole { min, max } => format!("{min} to {max}"),
         Kind::Number { min } if min.is_finite() => format!("number, at least {min}"),
         Kind::Number { .. } => "number".to_owned(),

@@ -142,6 +142,7 @@ fn scalar_of_kind(scalar: &Scalar, kind: &Kind) -> Result<(), Problem> {
             problem.help = problem.help.map(|help| format!("{help}, or `{word}`"));
             problem
         }),
+        Kind::Rate => values::rate(scalar).map(drop),
         Kind::Whole { min, max } => values::whole(scalar, *min, *max).map(drop),
         Kind::Number { min } => values::number(scalar, *min).map(drop),
         Kind::Switch => values::switch(scalar).map(drop),
@@ -184,6 +185,7 @@ fn wrong_type(node: &Node, kind: &Kind, at: &At<'_>) -> Problem {
         Kind::Duration { .. } => "a duration such as `5s`",
         Kind::Size => "a size such as `1MiB`",
         Kind::Ratio | Kind::RatioOr(_) => "a ratio such as `50%`",
+        Kind::Rate => "a rate such as `10/second`",
         Kind::Whole { .. } | Kind::Number { .. } => "a number",
         Kind::Switch => "`true` or `false`",
         _ => "one value",
@@ -235,6 +237,7 @@ fn sample(key: &Key) -> String {
         _ if key.default.is_empty() || key.default.starts_with('(') => match key.kind {
             Kind::Duration { .. } => "5s",
             Kind::Ratio => "50%",
+            Kind::Rate => "10/second",
             _ => "…",
         },
         _ => key.default,

@@ -34,6 +34,7 @@ use crate::config::node::Span;
 use crate::config::node::Value;
 use crate::config::scalar::Typed;
 use crate::config::values;
+use crate::policy::gcra::Rate;
 
 /// Values of a map by key; `None` where there is none, or none of that kind.
 impl Node {
@@ -47,6 +48,11 @@ impl Node {
 
     fn ratio(&self, key: &str) -> Option<f64> {
         values::ratio(self.get(key)?.scalar()?).ok()
+    }
+
+    #[allow(dead_code, reason = "its callers come with the limits on rates")]
+    fn rate(&self, key: &str) -> Option<Rate> {
+        values::rate(self.get(key)?.scalar()?).ok()
     }
 
     fn whole(&self, key: &str) -> Option<u64> {

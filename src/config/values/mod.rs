@@ -3,6 +3,7 @@
 mod address;
 mod header;
 mod quantity;
+mod rate;
 
 pub(crate) use address::database;
 pub(crate) use address::listen;
@@ -17,6 +18,7 @@ pub(crate) use quantity::number;
 pub(crate) use quantity::ratio;
 pub(crate) use quantity::size;
 pub(crate) use quantity::whole;
+pub(crate) use rate::rate;
 
 use crate::base::Name;
 use crate::config::codes;

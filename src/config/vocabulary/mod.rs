@@ -59,6 +59,9 @@ pub(crate) enum Kind {
     Ratio,
     /// A ratio or this word.
     RatioOr(&'static str),
+    /// `10/second`.
+    #[allow(dead_code, reason = "its keys come with the limits on rates")]
+    Rate,
     Whole {
         min: u64,
         max: u64,
