@@ -4,6 +4,7 @@
 //! editors, the key tables of the documentation, and the defaults that `/admin/config` shows. A key that is not here
 //! does not exist.
 
+mod access;
 mod policies;
 mod route;
 mod server;
