@@ -76,6 +76,7 @@ async fn answer(shared: &Arc<Shared>, path: &str, query: &str, trail: Trail) -> 
         request_id: format!("{:032x}", fastrand::u128(..)).into(),
         trace: Trace::read(&headers),
         arrived: shared.clock.now(),
+        peer: None,
         trail,
     };
     request::run(shared, ask).await

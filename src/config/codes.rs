@@ -104,6 +104,12 @@ pub(crate) const PROBES: &str = "AG-050";
 pub(crate) const NEGATIVE_STATUS: &str = "AG-051";
 /// One selector with two meanings.
 pub(crate) const SELECTOR_TWICE: &str = "AG-052";
+/// A key of a client that can be guessed.
+pub(crate) const WEAK_KEY: &str = "AG-110";
+/// One key for two clients.
+pub(crate) const KEY_TWICE: &str = "AG-111";
+/// A route that wants a key, where there are none.
+pub(crate) const NO_KEYS: &str = "AG-112";
 /// A name declared twice.
 pub(crate) const DECLARED_TWICE: &str = "AG-060";
 /// A source that is not declared.

@@ -10,6 +10,7 @@ use crate::config::check::Check;
 use crate::config::documents::Document;
 use crate::config::documents::DocumentKind;
 use crate::config::documents::documents;
+use crate::config::entrance;
 use crate::config::environment::Environment;
 use crate::config::files::Files;
 use crate::config::files::Included;
@@ -124,6 +125,7 @@ pub(crate) fn evaluate(chosen: &Chosen<'_>, left_out: &BTreeSet<String>, finding
     let mut reads: Vec<_> =
         chosen.documents.iter().filter_map(|document| read(document, defaults, &server, findings)).collect();
     relations::check(&mut reads, left_out, findings);
+    entrance::check(&server, &reads, findings);
     let digest = render::digest(node, &reads, server.client.ca.as_ref());
     let rendered = Arc::from(render::rendered(node, &reads, &server));
     let (mut sources, mut routes) = (Vec::new(), Vec::new());

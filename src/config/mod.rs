@@ -9,6 +9,7 @@
 mod check;
 mod codes;
 mod documents;
+mod entrance;
 mod environment;
 mod files;
 mod findings;

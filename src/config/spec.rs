@@ -18,7 +18,10 @@ use crate::policy::admission::AdmissionSettings;
 use crate::policy::breaker::BreakerSettings;
 use crate::policy::events::EventSettings;
 use crate::policy::freshness::CacheSettings;
+use crate::policy::keys::AccessSettings;
+use crate::policy::keys::Wanted;
 use crate::policy::outcome::Classify;
+use crate::policy::priority::Priority;
 use crate::shape::Path;
 use crate::shape::Projection;
 use crate::shape::Shape;
@@ -48,6 +51,10 @@ pub(crate) struct ServerSpec {
     pub(crate) database: Database,
     pub(crate) limits: Limits,
     pub(crate) deadline: DeadlineSpec,
+    /// The header in which clients say how important a request is; `None`: `off`.
+    pub(crate) priority_header: Option<HeaderName>,
+    /// Who may ask; `None`: everybody.
+    pub(crate) auth: Option<AccessSettings>,
     pub(crate) cache: StoreLimits,
     pub(crate) client: ClientSpec,
     pub(crate) reload: ReloadSpec,
@@ -362,6 +369,9 @@ pub(crate) struct RouteSpec {
     pub(crate) cache_key: String,
     /// Added to the response; no placeholders.
     pub(crate) headers: Vec<(HeaderName, http::HeaderValue)>,
+    /// Whether it wants a key; `None`: as the server says.
+    pub(crate) auth: Option<Wanted>,
+    pub(crate) priority: Option<Priority>,
 }
 
 /// One source of a route.

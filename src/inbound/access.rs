@@ -41,11 +41,7 @@ fn is_same(left: &[u8], right: &[u8]) -> bool {
 
 fn is_loopback(peer: Peer, headers: &HeaderMap) -> bool {
     let direct = !headers.contains_key(header::FORWARDED) && !headers.contains_key("x-forwarded-for");
-    let local = match peer {
-        Peer::Tcp(address) => address.ip().to_canonical().is_loopback(),
-        Peer::Unix => true,
-    };
-    direct && local
+    direct && peer.address().is_loopback()
 }
 
 fn is_foreign_origin(headers: &HeaderMap) -> bool {

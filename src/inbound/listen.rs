@@ -1,6 +1,8 @@
 //! Where connections come from: TCP or a unix socket.
 
 use std::io;
+use std::net::IpAddr;
+use std::net::Ipv4Addr;
 use std::net::SocketAddr;
 use std::os::unix::fs::FileTypeExt;
 use std::path::PathBuf;
@@ -46,6 +48,16 @@ pub(crate) enum Peer {
     Tcp(SocketAddr),
     /// On this machine, with the file's permission.
     Unix,
+}
+
+impl Peer {
+    /// Its address; whoever comes over a unix socket is on this machine.
+    pub(crate) fn address(self) -> IpAddr {
+        match self {
+            Self::Tcp(address) => address.ip().to_canonical(),
+            Self::Unix => Ipv4Addr::LOCALHOST.into(),
+        }
+    }
 }
 
 impl Listener {

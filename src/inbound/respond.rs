@@ -117,6 +117,7 @@ impl Service {
                 request_id: Arc::clone(&request_id),
                 trace,
                 arrived: shared.clock.now(),
+                peer: Some(self.peer.address()),
                 trail: Trail::default(),
             };
             if let Some(reply) = request::run(shared, ask).await {

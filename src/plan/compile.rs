@@ -16,6 +16,8 @@ use crate::config::spec::ServerSpec;
 use crate::config::spec::SourceSpec;
 use crate::config::spec::Spec;
 use crate::config::spec::Upstream;
+use crate::plan::door::DoorPlan;
+use crate::plan::door::Doors;
 use crate::plan::route::PartPlan;
 use crate::plan::route::RoutePlan;
 use crate::plan::source::CallPlan;
@@ -45,6 +47,8 @@ pub(crate) struct Plan {
     /// The built-in route first, unless it is replaced; then in configuration order.
     pub(crate) routes: Vec<Arc<RoutePlan>>,
     pub(crate) table: RouteTable,
+    /// The door of `/aggregate/{source}`.
+    pub(crate) single: DoorPlan,
     pub(crate) digest: String,
     /// The configuration in force, secrets as `***`.
     pub(crate) rendered: Arc<str>,
@@ -56,12 +60,14 @@ pub(crate) fn compile(spec: Spec) -> Plan {
         spec.sources.iter().enumerate().map(|(place, source)| (source.name.clone(), place)).collect();
     let sources: Vec<_> =
         spec.sources.into_iter().map(|source| Arc::new(self::source(source, &spec.server, &by_name))).collect();
+    let mut doors = Doors::new(&spec.server);
     let mut routes: Vec<Arc<RoutePlan>> =
-        spec.routes.into_iter().map(|route| Arc::new(self::route(route, &by_name))).collect();
+        spec.routes.into_iter().map(|route| Arc::new(self::route(route, &by_name, &mut doors))).collect();
     if !routes.iter().any(|route| &*route.path == AGGREGATE.0 && route.method == Method::GET) {
-        routes.insert(0, Arc::new(aggregate(&sources)));
+        routes.insert(0, Arc::new(aggregate(&sources, doors.of(None, None))));
     }
     let alone = sources.iter().enumerate().map(|(place, source)| part(source, place)).collect();
+    let door = doors.of(None, None);
     let mut table = RouteTable::default();
     let numbered = routes.iter().enumerate();
     let targets = numbered.map(|(place, route)| (&*route.path, route.method.clone(), Target::Route(place)));
@@ -71,7 +77,17 @@ pub(crate) fn compile(spec: Spec) -> Plan {
             tracing::error!(path, %clash, "route left out");
         }
     }
-    Plan { server: spec.server, sources, by_name, alone, routes, table, digest: spec.digest, rendered: spec.rendered }
+    Plan {
+        server: spec.server,
+        sources,
+        by_name,
+        alone,
+        routes,
+        table,
+        single: door,
+        digest: spec.digest,
+        rendered: spec.rendered,
+    }
 }
 
 fn source(spec: SourceSpec, server: &ServerSpec, by_name: &HashMap<Name, usize>) -> SourcePlan {
@@ -120,7 +136,8 @@ fn source(spec: SourceSpec, server: &ServerSpec, by_name: &HashMap<Name, usize>)
     }
 }
 
-fn route(spec: RouteSpec, by_name: &HashMap<Name, usize>) -> RoutePlan {
+fn route(spec: RouteSpec, by_name: &HashMap<Name, usize>, doors: &mut Doors) -> RoutePlan {
+    let door = doors.of(spec.auth, spec.priority);
     let parts = spec.parts.iter().filter_map(|part| by_name.get(&part.source).map(|place| PartPlan::new(part, *place)));
     let whole = matches!(spec.project, Projection::Whole) && spec.omit.is_empty();
     let shape = Shape { format: Format::Json, success_when: None, projection: spec.project, omit: spec.omit };
@@ -135,11 +152,12 @@ fn route(spec: RouteSpec, by_name: &HashMap<Name, usize>) -> RoutePlan {
         min_sources: usize::try_from(spec.min_sources).unwrap_or(usize::MAX),
         tag: spec.cache_key.into(),
         headers: spec.headers,
+        door,
     }
 }
 
 /// `GET /aggregate`: every source that takes part, in configuration order.
-fn aggregate(sources: &[Arc<SourcePlan>]) -> RoutePlan {
+fn aggregate(sources: &[Arc<SourcePlan>], door: DoorPlan) -> RoutePlan {
     let parts = sources.iter().enumerate().filter(|(_, source)| source.aggregate);
     let parts = parts.map(|(place, source)| part(source, place));
     RoutePlan {
@@ -153,6 +171,7 @@ fn aggregate(sources: &[Arc<SourcePlan>]) -> RoutePlan {
         min_sources: 0,
         tag: AGGREGATE.1.into(),
         headers: Vec::new(),
+        door,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Settings → everything a request needs, computed once, at load.
 
 mod compile;
+mod door;
 mod params;
 mod route;
 mod source;
@@ -9,6 +10,7 @@ mod template;
 
 pub(crate) use compile::Plan;
 pub(crate) use compile::compile;
+pub(crate) use door::DoorPlan;
 pub(crate) use params::Bound;
 pub(crate) use params::ParamError;
 pub(crate) use params::Values;

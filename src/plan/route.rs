@@ -14,6 +14,7 @@ use crate::config::spec::Respond;
 use crate::config::spec::RoutePiece;
 use crate::config::spec::RouteTemplate;
 use crate::config::spec::RouteValue;
+use crate::plan::door::DoorPlan;
 use crate::plan::template::json_string;
 use crate::shape::Shape;
 
@@ -34,6 +35,7 @@ pub(crate) struct RoutePlan {
     /// The tag of the cache entries fetched for it.
     pub(crate) tag: Arc<str>,
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
+    pub(crate) door: DoorPlan,
 }
 
 /// One source of a route, compiled.

@@ -7,6 +7,7 @@ pub(crate) mod events;
 pub(crate) mod freshness;
 #[allow(dead_code, reason = "its callers come with the limits on rates")]
 pub(crate) mod gcra;
+pub(crate) mod keys;
 pub(crate) mod limiter;
 pub(crate) mod outcome;
 pub(crate) mod priority;

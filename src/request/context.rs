@@ -1,5 +1,6 @@
 //! What a request carries from stage to stage.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,6 +46,8 @@ pub(crate) struct Ask<'a> {
     pub(crate) request_id: Arc<str>,
     pub(crate) trace: Trace,
     pub(crate) arrived: Moment,
+    /// The address at the other end of its connection; `None`: this very process asks.
+    pub(crate) peer: Option<IpAddr>,
     /// Where the stages note what they decide, for `aggd get --explain`.
     pub(crate) trail: Trail,
 }
@@ -147,6 +150,12 @@ impl<'a> Context<'a> {
             budget: budget.length,
             priority: Priority::default(),
         })
+    }
+
+    /// The same, this important.
+    pub(crate) fn of_priority(mut self, priority: Priority) -> Self {
+        self.priority = priority;
+        self
     }
 
     /// What a route's placeholders read.

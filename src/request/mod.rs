@@ -9,6 +9,7 @@ mod envelope;
 mod error;
 mod fanout;
 mod flight;
+mod front;
 mod part;
 mod progress;
 mod reply;
@@ -50,29 +51,31 @@ pub(crate) async fn run(shared: &Arc<Shared>, ask: Ask<'_>) -> Option<Reply> {
         Matched::BadPath => return Some(Problem::bad_path().reply(&ask)),
         Matched::Unknown => return None,
     };
-    let (answer, handles) = match target {
-        Target::Route(place) => {
-            let (route, handles) = snapshot.route(place)?;
-            let answer = match Context::admit(shared, &snapshot, &ask, path_params, route.timeout) {
-                Ok(ctx) => run_route(ctx, route, handles).await,
-                Err(problem) => Err(problem),
-            };
-            (answer, handles)
-        }
-        Target::Single => {
-            let answer = match single::admit(shared, &snapshot, &ask, path_params) {
-                // Boxed, or the future of every request would be as large as this one.
-                Ok((ctx, place)) => Box::pin(single::run(&ctx, place)).await,
-                Err(problem) => Err(problem),
-            };
-            (answer, &snapshot.single)
-        }
+    let (route, handles, door) = match target {
+        Target::Route(place) => snapshot.route(place).map(|(route, handles)| (Some(route), handles, &route.door))?,
+        Target::Single => (None, &snapshot.single, &snapshot.plan.single),
     };
-    Some(answer.unwrap_or_else(|problem| {
+    let refused = |problem: Problem| {
         let took = shared.clock.now().since(ask.arrived);
         handles.metrics.answered("refused", problem.status.as_u16(), took);
         problem.reply(&ask)
-    }))
+    };
+    let entry = match front::enter(shared, &snapshot, &ask, door) {
+        Ok(entry) => entry,
+        Err(problem) => return Some(refused(problem)),
+    };
+    let answer = match route {
+        Some(route) => match Context::admit(shared, &snapshot, &ask, path_params, route.timeout) {
+            Ok(ctx) => run_route(ctx.of_priority(entry.priority), route, handles).await,
+            Err(problem) => Err(problem),
+        },
+        None => match single::admit(shared, &snapshot, &ask, path_params) {
+            // Boxed, or the future of every request would be as large as this one.
+            Ok((ctx, place)) => Box::pin(single::run(&ctx.of_priority(entry.priority), place)).await,
+            Err(problem) => Err(problem),
+        },
+    };
+    Some(answer.unwrap_or_else(refused))
 }
 
 /// The methods that a path of the data plane answers; `None`: it is not of the data plane.

@@ -125,6 +125,7 @@ pub(crate) fn start(
         priority: ctx.priority,
     };
     let (id, trace, arrived) = (Arc::clone(&ctx.ask.request_id), ctx.ask.trace.clone(), ctx.ask.arrived);
+    let peer = ctx.ask.peer;
     drop(ctx.shared.tasks.spawn(async move {
         let ask = Ask {
             method: &Method::GET,
@@ -134,6 +135,7 @@ pub(crate) fn start(
             request_id: id,
             trace,
             arrived,
+            peer,
             trail: crate::request::trail::Trail::default(),
         };
         let ctx = Context {
@@ -211,6 +213,7 @@ mod tests {
             min_sources: 0,
             tag: "t".into(),
             headers: Vec::new(),
+            door: crate::plan::DoorPlan::default(),
         };
         for (accept, form) in [
             ("text/event-stream", Some(Form::Events)),

@@ -12,6 +12,7 @@
 )]
 
 mod acceptance;
+mod access;
 mod aggregate;
 mod caching;
 mod cancel;

@@ -4,6 +4,7 @@
 //! silence. What only shows where keys meet is reported here.
 
 mod admission;
+mod access;
 mod auth;
 mod body;
 mod breaker;

@@ -14,6 +14,7 @@ use crate::config::findings::Problem;
 use crate::config::findings::problem;
 use crate::config::node::Entry;
 use crate::config::node::Node;
+use crate::config::readers::access;
 use crate::config::readers::projection;
 use crate::config::readers::request::header_key;
 use crate::config::route_path;
@@ -76,6 +77,8 @@ pub(crate) fn route(node: &Node, at: &At<'_>, findings: &mut Findings) -> Option
         min_sources,
         cache_key: node.word("cache_key").map_or_else(|| text.clone(), str::to_owned),
         headers: headers(node, at, findings),
+        auth: access::wanted(node),
+        priority: node.word("priority").and_then(|word| word.parse().ok()),
         path: text,
     })
 }

@@ -15,6 +15,7 @@ use crate::config::findings::problem;
 use crate::config::node::Node;
 use crate::config::node::Scalar;
 use crate::config::readers::events;
+use crate::config::readers::access;
 use crate::config::spec::ClientSpec;
 use crate::config::spec::Database;
 use crate::config::spec::DeadlineSpec;
@@ -39,6 +40,7 @@ const DEADLINE: DeadlineSpec = DeadlineSpec {
     low_timeout_threshold: Duration::from_millis(5),
     response_reserve: Duration::from_millis(5),
 };
+const PRIORITY_HEADER: HeaderName = HeaderName::from_static("x-request-priority");
 const STORE: StoreLimits = StoreLimits { max_bytes: ByteSize::mib(256), max_entries: 100_000 };
 const RELOAD: ReloadSpec = ReloadSpec {
     watch: true,
@@ -63,6 +65,8 @@ pub(crate) fn server(node: &Node, base: &Path, included: &Included, findings: &m
         database: database.unwrap_or_else(|| Database::Sqlite(base.join("aggd.db"))),
         limits: limits(block("limits")),
         deadline: deadline(block("deadline")),
+        priority_header: header(node, "priority_header", Some(PRIORITY_HEADER)),
+        auth: access::access(node, findings),
         cache: store(block("cache")),
         client: client(block("client"), base, included, findings),
         reload: reload(block("reload")),
@@ -98,16 +102,20 @@ fn limits(node: &Node) -> Limits {
 }
 
 fn deadline(node: &Node) -> DeadlineSpec {
-    let header = match scalar(node, "header").map(values::header_name) {
-        _ if node.is_switched_off("header") => None,
-        Some(Ok(name)) => Some(name),
-        Some(Err(_)) | None => DEADLINE.header,
-    };
     DeadlineSpec {
-        header,
+        header: header(node, "header", DEADLINE.header),
         max: node.duration("max").unwrap_or(DEADLINE.max),
         low_timeout_threshold: node.duration("low_timeout_threshold").unwrap_or(DEADLINE.low_timeout_threshold),
         response_reserve: node.duration("response_reserve").unwrap_or(DEADLINE.response_reserve),
+    }
+}
+
+/// A header's name, or the default; `None`: `off`.
+fn header(node: &Node, key: &str, default: Option<HeaderName>) -> Option<HeaderName> {
+    match scalar(node, key).map(values::header_name) {
+        _ if node.is_switched_off(key) => None,
+        Some(Ok(name)) => Some(name),
+        Some(Err(_)) | None => default,
     }
 }
 

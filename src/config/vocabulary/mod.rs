@@ -6,6 +6,7 @@
 
 mod events;
 mod admission;
+mod access;
 mod policies;
 mod route;
 mod server;

@@ -2,6 +2,7 @@
 
 use crate::config::vocabulary::Block;
 use crate::config::vocabulary::Kind;
+use crate::config::vocabulary::access::PRIORITIES;
 use crate::config::vocabulary::key;
 
 /// A `route:` document.
@@ -29,9 +30,17 @@ pub(crate) static ROUTE: Block = Block {
         key("min_sources", Kind::Whole { min: 0, max: 10_000 }, "0", "fewer successes are an error: 502, 503 or 504"),
         key("cache_key", Kind::Text, "(the path)", "tag of the entries fetched for it, for `POST /cache/invalidate`"),
         key("headers", Kind::Map(&Kind::Scalar), "{}", "added to the answer"),
+        key(
+            "auth",
+            Kind::OneOf(&["required", "optional"]),
+            "(as the server's `auth.required`)",
+            "whether it wants a key; `off`: keys are not looked at",
+        )
+        .or_off(),
+        key("priority", PRIORITIES, "(normal)", "how important its requests are, where they do not say it themselves"),
     ],
     also: None,
-    not_yet: &["max_parallel", "rate_limit", "bulkhead", "load_shedding", "auth", "priority", "fallback"],
+    not_yet: &["max_parallel", "rate_limit", "bulkhead", "load_shedding", "fallback"],
 };
 
 static PART: Block = Block {

@@ -4,6 +4,7 @@ use crate::config::vocabulary::Block;
 use crate::config::vocabulary::EVENTS;
 use crate::config::vocabulary::Kind;
 use crate::config::vocabulary::POLICIES;
+use crate::config::vocabulary::access::ACCESS;
 use crate::config::vocabulary::key;
 
 const COUNT: Kind = Kind::Whole { min: 1, max: 10_000_000 };
@@ -21,6 +22,14 @@ pub(crate) static SERVER: Block = Block {
             .or_off(),
         key("limits", Kind::Block(&LIMITS), "{}", "what the server takes on at the same time"),
         key("deadline", Kind::Block(&DEADLINE), "{}", "how long a request may take"),
+        key(
+            "priority_header",
+            Kind::HeaderName,
+            "X-Request-Priority",
+            "header in which clients say how important a request is: `low`, `normal`, `high`, `critical`",
+        )
+        .or_off(),
+        key("auth", Kind::Block(&ACCESS), "", "who may ask; without it everybody may"),
         key("cache", Kind::Block(&STORE), "{}", "bounds of the in-memory store; a source's cache is its own `cache`"),
         key("client", Kind::Block(&CLIENT), "{}", "the HTTP client that all sources share"),
         key("reload", Kind::Block(&RELOAD), "{}", "how changes of these files are seen and applied"),
@@ -29,17 +38,7 @@ pub(crate) static SERVER: Block = Block {
         key("defaults", Kind::Block(&POLICIES), "{}", "policies of every source; a source's own key wins, key by key"),
     ],
     also: None,
-    not_yet: &[
-        "tls",
-        "redis",
-        "priority_header",
-        "rate_limits",
-        "load_shedding",
-        "background",
-        "auth",
-        "trusted_proxies",
-        "webhooks",
-    ],
+    not_yet: &["tls", "redis", "rate_limits", "load_shedding", "background", "trusted_proxies", "webhooks"],
 };
 
 static ADMIN: Block = Block {

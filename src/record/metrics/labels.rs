@@ -57,6 +57,20 @@ label! {
 }
 
 label! {
+    /// What a request showed where keys are looked at.
+    AccessResult {
+        /// A key that is known.
+        Known => "known",
+        /// None, and none was needed.
+        Anonymous => "anonymous",
+        /// None, and one was needed.
+        Missing => "missing",
+        /// One that is not known, or several.
+        Wrong => "wrong",
+    }
+}
+
+label! {
     /// What a caller was to a flight.
     Role {
         /// It began it.

@@ -6,6 +6,7 @@
 //! Labels are bounded: declared names and words of ours, never what a client sent.
 
 mod events;
+mod access;
 mod family;
 mod labels;
 mod limiter;
@@ -18,6 +19,7 @@ mod server;
 mod source;
 mod timing;
 
+pub(crate) use labels::AccessResult;
 pub(crate) use labels::CacheResult;
 pub(crate) use labels::ReloadResult;
 pub(crate) use labels::Role;
@@ -44,6 +46,7 @@ use crate::record::metrics::owners::Owners;
 pub(crate) struct Metrics {
     /// What belongs to no source, route or limiter.
     pub(crate) server: ServerMetrics,
+    pub(crate) access: access::AccessMetrics,
     sources: Owners<source::SourceSeries>,
     routes: Owners<RouteMetrics>,
     limiters: Owners<LimiterMetrics>,
@@ -95,6 +98,7 @@ impl Metrics {
         source::families(&self.sources.all(), &mut families);
         limiter::families(&self.limiters.all(), &mut families);
         self.server.families(&mut families);
+        self.access.families(&mut families);
         scrape.families(&mut families);
         page::render(families)
     }

@@ -71,6 +71,7 @@ fn every_problem_type_is_told_and_every_one_told_is_there() {
         "src/inbound/events.rs",
         "src/inbound/respond.rs",
         "src/inbound/access.rs",
+        "src/request/front/refusals.rs",
     ];
     let mut there = BTreeSet::new();
     for file in files {

@@ -1,0 +1,118 @@
+//! Who may ask, and how important what they ask is.
+
+use http::Method;
+use serde_json::json;
+
+use crate::harness::Gateway;
+use crate::harness::Reply;
+use crate::harness::Script;
+use crate::harness::Setup;
+use crate::harness::Upstream;
+use crate::harness::source;
+
+const MOBILE: &str = "mobile-0123456789abcdef";
+const BATCH: &str = "batch-0123456789abcdef";
+const KEYS: &str = "auth:\n  api_keys:\n    - { name: mobile, key: mobile-0123456789abcdef, tenant: acme, max_priority: high }\n    \
+                    - { name: batch, key: \"${BATCH}\" }\n";
+
+fn routes(upstream: &Upstream) -> Vec<String> {
+    upstream.on("/a", Script::json(&json!({ "n": 1 })));
+    let route = |path: &str, more: &str| format!("route: {path}\nsources: [a]\n{more}\n");
+    vec![
+        source("a", &upstream.url("/a"), "cache: off"),
+        route("/usual", ""),
+        route("/open", "auth: off"),
+        route("/either", "auth: optional"),
+        route("/closed", "auth: required"),
+    ]
+}
+
+fn gateway(upstream: &Upstream, server: &str) -> Gateway {
+    Setup::new().server(server).env("BATCH", BATCH).sources(&routes(upstream)).start()
+}
+
+async fn with(gateway: &Gateway, path: &str, headers: &[(&str, &str)]) -> Reply {
+    let ask = headers.iter().fold(gateway.ask(Method::GET, path), |ask, (name, value)| ask.header(name, value));
+    ask.send().await
+}
+
+#[tokio::test]
+async fn without_a_key_the_data_plane_is_closed_and_the_probes_are_not() {
+    let upstream = Upstream::start();
+    let gateway = gateway(&upstream, KEYS);
+    for path in ["/usual", "/closed", "/aggregate", "/aggregate/a", "/aggregate/nobody?x=%FF"] {
+        let refused = with(&gateway, path, &[]).await;
+        refused.problem(401, "unauthorized");
+        assert_eq!(refused.header("www-authenticate"), "Bearer realm=\"aggd\"", "{path}");
+        with(&gateway, path, &[("x-api-key", "nobody-0123456789abcdef")]).await.problem(401, "unauthorized");
+        with(&gateway, path, &[("authorization", "Basic bW9iaWxl")]).await.problem(401, "unauthorized");
+    }
+    assert_eq!(upstream.total(), 0, "something was called for who may not ask");
+    for path in ["/health", "/livez", "/readyz", "/metrics", "/admin/config"] {
+        with(&gateway, path, &[]).await.expect(200);
+    }
+    with(&gateway, "/nowhere", &[]).await.problem(404, "unknown-path");
+    assert!(gateway.metric("aggd_auth_requests_total", &[("result", "missing")]).await >= 10.0);
+    assert!(gateway.metric("aggd_auth_requests_total", &[("result", "wrong")]).await >= 5.0);
+}
+
+#[tokio::test]
+async fn a_key_opens_in_either_header_and_two_keys_are_none() {
+    let upstream = Upstream::start();
+    let gateway = gateway(&upstream, KEYS);
+    let bearer = format!("Bearer {MOBILE}");
+    with(&gateway, "/usual", &[("x-api-key", MOBILE)]).await.expect(200);
+    with(&gateway, "/usual", &[("authorization", &bearer)]).await.expect(200);
+    with(&gateway, "/aggregate/a", &[("x-api-key", BATCH)]).await.expect(200);
+    // Its own header decides; a bearer token beside it may be meant for an upstream.
+    with(&gateway, "/usual", &[("x-api-key", BATCH), ("authorization", "Bearer else")]).await.expect(200);
+    let both = with(&gateway, "/usual", &[("x-api-key", MOBILE), ("x-api-key", BATCH)]).await;
+    assert!(both.problem(401, "unauthorized")["detail"].as_str().unwrap().contains("more than one"));
+    assert!(both.header("www-authenticate").contains("invalid_token"));
+    assert!((gateway.metric("aggd_auth_requests_total", &[("result", "known")]).await - 4.0).abs() < 0.5);
+}
+
+#[tokio::test]
+async fn a_route_may_want_no_key_or_any_and_a_wrong_one_is_refused_wherever_keys_are_looked_at() {
+    let upstream = Upstream::start();
+    let strict = gateway(&upstream, KEYS);
+    with(&strict, "/open", &[]).await.expect(200);
+    with(&strict, "/open", &[("x-api-key", "wrong")]).await.expect(200);
+    with(&strict, "/either", &[]).await.expect(200);
+    with(&strict, "/either", &[("x-api-key", "wrong")]).await.problem(401, "unauthorized");
+    let lax = gateway(&upstream, &format!("{KEYS}  required: false\n"));
+    with(&lax, "/usual", &[]).await.expect(200);
+    with(&lax, "/usual", &[("x-api-key", "wrong")]).await.problem(401, "unauthorized");
+    with(&lax, "/closed", &[]).await.problem(401, "unauthorized");
+    with(&lax, "/closed", &[("x-api-key", MOBILE)]).await.expect(200);
+    assert!(lax.metric("aggd_auth_requests_total", &[("result", "anonymous")]).await >= 1.0);
+}
+
+#[tokio::test]
+async fn keys_are_shown_to_nobody_and_sent_to_nobody() {
+    let upstream = Upstream::start();
+    let gateway = gateway(&upstream, KEYS);
+    with(&gateway, "/usual", &[("x-api-key", MOBILE)]).await.expect(200);
+    with(&gateway, "/usual", &[("authorization", &format!("Bearer {MOBILE}"))]).await.expect(200);
+    for seen in upstream.seen("/a") {
+        assert_eq!((seen.header("x-api-key"), seen.header("authorization")), (None, None));
+    }
+    let shown = gateway.get("/admin/config").await.expect(200);
+    let keys = &shown.json()["config"]["server"]["auth"]["api_keys"];
+    assert_eq!(keys[0], json!({ "name": "mobile", "key": "***", "tenant": "acme", "max_priority": "high" }));
+    for page in [shown.text(), gateway.get("/metrics").await.text(), gateway.log()] {
+        assert!(!page.contains("0123456789abcdef") && !page.contains("hunter"), "{page}");
+    }
+}
+
+#[tokio::test]
+async fn a_reload_takes_a_key_back() {
+    let upstream = Upstream::start();
+    let gateway = gateway(&upstream, KEYS);
+    with(&gateway, "/usual", &[("x-api-key", MOBILE)]).await.expect(200);
+    let yaml = "listen: 127.0.0.1:0\ndatabase: off\nauth: { api_keys: [{ name: batch, key: \"${BATCH}\" }] }\n";
+    gateway.save("aggd.yaml", yaml);
+    gateway.reload().await.expect(200);
+    with(&gateway, "/usual", &[("x-api-key", MOBILE)]).await.problem(401, "unauthorized");
+    with(&gateway, "/usual", &[("x-api-key", BATCH)]).await.expect(200);
+}
