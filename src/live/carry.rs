@@ -22,10 +22,10 @@ use crate::plan::CallPlan;
 use crate::plan::Plan;
 use crate::plan::SourcePlan;
 use crate::policy::limiter::LimiterSettings;
+use crate::policy::limiter::QueueOrder;
 use crate::record::Event;
 use crate::record::Events;
 use crate::record::InvalidationCause;
-use crate::policy::limiter::QueueOrder;
 use crate::record::Metrics;
 
 /// The path under which single-source requests are counted and logged.
