@@ -110,6 +110,8 @@ pub(crate) const WEAK_KEY: &str = "AG-110";
 pub(crate) const KEY_TWICE: &str = "AG-111";
 /// A route that wants a key, where there are none.
 pub(crate) const NO_KEYS: &str = "AG-112";
+/// A path that begins at nothing there is.
+pub(crate) const UNKNOWN_PART: &str = "AG-059";
 /// A name declared twice.
 pub(crate) const DECLARED_TWICE: &str = "AG-060";
 /// A source that is not declared.

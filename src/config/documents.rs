@@ -11,8 +11,12 @@ use crate::config::interpolate;
 use crate::config::interpolate::Values;
 use crate::config::node::Node;
 use crate::config::node::Span;
+use crate::config::node::Value;
 use crate::config::parse;
+use crate::config::parse::Parsed;
 use crate::config::similar;
+use crate::config::torn::Declares;
+use crate::config::torn::Torn;
 use crate::config::vocabulary::SERVER;
 use crate::diag::Report;
 use crate::diag::Severity;
@@ -40,6 +44,8 @@ pub(crate) struct Document {
     /// The lines that are its own: findings there are findings about it.
     first_line: usize,
     last_line: usize,
+    /// Whether it could not be parsed: it is known by its name alone.
+    torn: bool,
 }
 
 impl Document {
@@ -53,12 +59,18 @@ impl Document {
         self.first_line
     }
 
+    /// Whether it could not be parsed: nothing but its name is known.
+    pub(crate) fn is_torn(&self) -> bool {
+        self.torn
+    }
+
     /// Whether one of the findings is an error in it.
     pub(crate) fn is_broken(&self, report: &Report) -> bool {
-        report.iter().any(|finding| {
-            let own = (self.first_line..=self.last_line).contains(&finding.place.line) || finding.place.line == 0;
-            finding.severity == Severity::Error && finding.place.order == self.file() && own
-        })
+        self.torn
+            || report.iter().any(|finding| {
+                let own = (self.first_line..=self.last_line).contains(&finding.place.line) || finding.place.line == 0;
+                finding.severity == Severity::Error && finding.place.order == self.file() && own
+            })
     }
 
     /// Whether it declares the same as another one.
@@ -72,7 +84,7 @@ impl Document {
 pub(crate) struct Documents {
     pub(crate) server: Option<Document>,
     pub(crate) all: Vec<Document>,
-    /// Files that could not be read to their end.
+    /// Files of which not everything could be read.
     pub(crate) incomplete: Vec<usize>,
 }
 
@@ -95,23 +107,33 @@ pub(crate) fn documents(files: &Files, environment: &Environment, first: usize, 
         let folder = file.path.parent().unwrap_or(&files.base);
         let values = Values { environment, included: &files.included, folder };
         if index < servers {
-            documents.server = server(nodes.documents, order, values, findings);
+            // What follows a document that is torn is no second `aggd.yaml`.
+            let whole = if nodes.torn.is_empty() { nodes.documents } else { Vec::new() };
+            documents.server = server(whole, order, values, findings);
         } else {
-            declared(nodes.documents, values, &mut documents.all, findings);
+            declared(nodes, order, values, &mut documents.all, findings);
         }
     }
     documents
 }
 
-fn nodes(file: &File, order: usize, findings: &mut Findings) -> Option<parse::Parsed> {
+fn nodes(file: &File, order: usize, findings: &mut Findings) -> Option<Parsed> {
     match &file.text {
-        Ok(text) => Some(parse::parse(text, order, findings)),
+        Ok(text) => {
+            for (line, column) in &file.garbled {
+                let wrong = problem(codes::UNREADABLE, "this is not UTF-8").help("save the file as UTF-8");
+                let (line, column) = (*line, *column);
+                let span = Span { file: order, line, column, end_line: line, end_column: column + 1 };
+                findings.error(&At::document(""), span, wrong);
+            }
+            Some(parse::parse(text, order, findings))
+        }
         Err(unreadable) => {
             let wrong = problem(unreadable.code, format!("this file cannot be read: {}", unreadable.message));
             findings.error(
                 &At::document(""),
                 Span::of_file(order),
-                wrong.help("save it as UTF-8 text that aggd may read"),
+                wrong.help("make it a UTF-8 text that aggd may read"),
             );
             None
         }
@@ -137,19 +159,47 @@ fn server(nodes: Vec<Node>, order: usize, values: Values<'_>, findings: &mut Fin
 
 fn server_document(node: Node) -> Document {
     let (name, title) = (String::new(), String::new());
-    Document { kind: DocumentKind::Server, name, title, node, first_line: 0, last_line: usize::MAX }
+    Document { kind: DocumentKind::Server, name, title, node, first_line: 0, last_line: usize::MAX, torn: false }
 }
 
-fn declared(nodes: Vec<Node>, values: Values<'_>, all: &mut Vec<Document>, findings: &mut Findings) {
-    let begins: Vec<usize> = nodes.iter().map(|node| node.span.line).collect();
-    for (index, mut node) in nodes.into_iter().enumerate() {
-        let last_line = begins.get(index + 1).map_or(usize::MAX, |next| next - 1);
-        let kind = kind(&node, findings);
+fn declared(parsed: Parsed, order: usize, values: Values<'_>, all: &mut Vec<Document>, findings: &mut Findings) {
+    let begins = parsed.documents.iter().map(|node| node.span.line);
+    let mut begins: Vec<usize> = begins.chain(parsed.torn.iter().map(|torn| torn.first_line)).collect();
+    begins.sort_unstable();
+    let last_line = |first: usize| begins.iter().find(|begin| **begin > first).map_or(usize::MAX, |next| next - 1);
+    let from = all.len();
+    for mut node in parsed.documents {
+        let kind = kind(&mut node, findings);
         let title = title(kind, &node);
         interpolate::expand(&mut node, values, &At::document(&title), findings);
         let name = identity(kind, &node);
-        all.push(Document { kind, name, title, first_line: node.span.line, last_line, node });
+        let (first_line, last_line) = (node.span.line, last_line(node.span.line));
+        all.push(Document { kind, name, title, first_line, last_line, node, torn: false });
     }
+    for torn in &parsed.torn {
+        all.extend(torn_documents(torn, order, last_line(torn.first_line)));
+    }
+    if let Some(own) = all.get_mut(from..) {
+        own.sort_by_key(|document| document.first_line);
+    }
+}
+
+/// What stands for a document that could not be parsed: its names, as far as they can be told.
+fn torn_documents(torn: &Torn, order: usize, last_line: usize) -> Vec<Document> {
+    let document = |kind: DocumentKind, name: String, title: String| {
+        let node = Node::empty(Span { line: torn.first_line, ..Span::of_file(order) });
+        Document { kind, name, title, node, first_line: torn.first_line, last_line, torn: true }
+    };
+    if torn.declares.is_empty() {
+        return vec![document(DocumentKind::Unknown, String::new(), String::new())];
+    }
+    let named = torn.declares.iter().map(|declares| match declares {
+        Declares::Source(name) => document(DocumentKind::Source, name.clone(), format!("source {name}")),
+        Declares::Route { method, path } => {
+            document(DocumentKind::Route, format!("{method} {path}"), format!("route {path}"))
+        }
+    });
+    named.collect()
 }
 
 /// How findings call a document.
@@ -179,36 +229,58 @@ impl Node {
     }
 }
 
-/// What a document declares, by its first key.
-fn kind(node: &Node, findings: &mut Findings) -> DocumentKind {
-    let Some(first) = node.entries().first() else {
-        let wrong = problem(codes::DOCUMENT_KIND, "a document is a map that begins with `source:` or `route:`");
-        findings.error(&At::document(""), node.span, wrong.help("write `source: NAME` or `route: /path` first"));
-        return DocumentKind::Unknown;
+/// What a document declares, by its first key. What can be told all the same is read on: its other mistakes show too.
+fn kind(node: &mut Node, findings: &mut Findings) -> DocumentKind {
+    let Value::Map(entries) = &mut node.value else {
+        return unlike(node.span, findings);
+    };
+    let later = entries.iter().map(|entry| entry.key.as_str()).find_map(declared_by);
+    let Some(first) = entries.first_mut() else {
+        return unlike(node.span, findings);
     };
     let key = first.key.as_str();
-    let later = node.entries().iter().find(|entry| matches!(entry.key.as_str(), "source" | "route"));
-    let wrong = match (key, later) {
-        ("source", _) => return DocumentKind::Source,
-        ("route", _) => return DocumentKind::Route,
-        ("test", _) => problem(codes::NOT_AVAILABLE, "`test:` documents are not available in this version")
-            .help("remove the document"),
-        (_, Some(later)) => {
-            problem(codes::DOCUMENT_KIND, format!("a document begins with what it is, not with `{key}`"))
-                .help(format!("move `{}: …` to the top", later.key))
+    let (kind, wrong) = match (declared_by(key), later) {
+        (Some((_, kind)), _) => return kind,
+        (None, _) if key == "test" => {
+            let wrong = problem(codes::NOT_AVAILABLE, "`test:` documents are not available in this version");
+            (DocumentKind::Unknown, wrong.help("remove the document"))
         }
-        (_, None) => {
+        (None, Some((later, kind))) => {
+            let wrong = problem(codes::DOCUMENT_KIND, format!("a document begins with what it is, not with `{key}`"));
+            (kind, wrong.help(format!("move `{later}: …` to the top")))
+        }
+        (None, None) => {
             let wrong = problem(
                 codes::DOCUMENT_KIND,
                 format!("a document begins with `source:` or `route:`, not with `{key}`"),
             );
-            match similar::closest(key, ["source", "route"]) {
-                Some(meant) => wrong.help(format!("write `{meant}: …`")),
-                None if SERVER.find(key).is_some() => wrong.help(format!("move `{key}` to aggd.yaml")),
-                None => wrong.help("write `source: NAME` or `route: /path` first"),
+            match similar::closest(key, ["source", "route"]).and_then(declared_by) {
+                Some((meant, kind)) => (kind, wrong.help(format!("write `{meant}: …`"))),
+                None if SERVER.find(key).is_some() => {
+                    (DocumentKind::Unknown, wrong.help(format!("move `{key}` to aggd.yaml")))
+                }
+                None => (DocumentKind::Unknown, wrong.help("write `source: NAME` or `route: /path` first")),
             }
         }
     };
     findings.error(&At::document("").key(key), first.at, wrong);
+    if let (DocumentKind::Source | DocumentKind::Route, None) = (kind, later) {
+        first.key = if kind == DocumentKind::Source { "source" } else { "route" }.to_owned();
+    }
+    kind
+}
+
+/// What a key makes of its document.
+fn declared_by(key: &str) -> Option<(&'static str, DocumentKind)> {
+    match key {
+        "source" => Some(("source", DocumentKind::Source)),
+        "route" => Some(("route", DocumentKind::Route)),
+        _ => None,
+    }
+}
+
+fn unlike(span: Span, findings: &mut Findings) -> DocumentKind {
+    let wrong = problem(codes::DOCUMENT_KIND, "a document is a map that begins with `source:` or `route:`");
+    findings.error(&At::document(""), span, wrong.help("write `source: NAME` or `route: /path` first"));
     DocumentKind::Unknown
 }

@@ -46,7 +46,12 @@ pub(crate) struct File {
     pub(crate) name: Arc<str>,
     /// The text without a byte order mark, or why there is none.
     pub(crate) text: Result<Arc<str>, Unreadable>,
+    /// Where it is not UTF-8: line and column of the first such byte of each line. In the text stands U+FFFD there.
+    pub(crate) garbled: Garbled,
 }
+
+/// Lines and columns, from 1.
+type Garbled = Vec<(usize, usize)>;
 
 /// Why there is no text.
 #[derive(Clone, Debug)]
@@ -188,15 +193,37 @@ fn listed(folder: &Path) -> Result<Vec<PathBuf>, String> {
 
 fn file(path: &Path, location: &Location) -> File {
     let name = path.strip_prefix(&location.shown_from).unwrap_or(path).display().to_string();
-    let text = bounded(path).and_then(|bytes| match String::from_utf8(bytes) {
-        Ok(text) => Ok(Arc::from(text.strip_prefix('\u{feff}').unwrap_or(&text))),
+    let (text, garbled) = match bounded(path).and_then(decoded) {
+        Ok((text, garbled)) => (Ok(text), garbled),
+        Err(unreadable) => (Err(unreadable), Vec::new()),
+    };
+    File { path: path.to_path_buf(), name: name.into(), text, garbled }
+}
+
+/// The text of these bytes, and where they are none.
+fn decoded(bytes: Vec<u8>) -> Result<(Arc<str>, Garbled), Unreadable> {
+    let no_text = |what: &str| Unreadable { code: codes::UNREADABLE, message: what.to_owned() };
+    if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
+        return Err(no_text("it is UTF-16, not UTF-8"));
+    }
+    if bytes.contains(&0) {
+        return Err(no_text("it is no text: it holds a zero byte"));
+    }
+    let (text, garbled) = match String::from_utf8(bytes) {
+        Ok(text) => (text, Vec::new()),
         Err(error) => {
-            let at = error.utf8_error().valid_up_to();
-            let line = error.as_bytes().iter().take(at).filter(|byte| **byte == b'\n').count() + 1;
-            Err(Unreadable { code: codes::UNREADABLE, message: format!("it is not UTF-8 (line {line})") })
+            let bytes = error.as_bytes();
+            let bad = |line: &[u8]| {
+                let at = std::str::from_utf8(line).err()?.valid_up_to();
+                let before = line.get(..at).and_then(|before| std::str::from_utf8(before).ok())?;
+                Some(before.chars().count() + 1)
+            };
+            let lines = bytes.split(|byte| *byte == b'\n').enumerate();
+            let garbled = lines.filter_map(|(index, line)| Some((index + 1, bad(line)?))).collect();
+            (String::from_utf8_lossy(bytes).into_owned(), garbled)
         }
-    });
-    File { path: path.to_path_buf(), name: name.into(), text }
+    };
+    Ok((Arc::from(text.strip_prefix('\u{feff}').unwrap_or(&text)), garbled))
 }
 
 fn bounded(path: &Path) -> Result<Vec<u8>, Unreadable> {
@@ -306,13 +333,18 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_no_text_is_kept_with_its_reason() {
+    fn a_file_that_is_not_utf_8_is_read_as_far_as_it_goes() {
         let dir = tempfile::tempdir().unwrap();
         write(dir.path(), "sources.d/a.yaml", "");
         std::fs::write(dir.path().join("sources.d/b.yaml"), b"a: 1\nb: \xff").unwrap();
         let files = read_in(dir.path()).unwrap();
-        let unreadable = files.documents[1].text.as_ref().unwrap_err();
-        assert_eq!(unreadable.message, "it is not UTF-8 (line 2)");
+        assert_eq!(
+            (files.documents[1].text.as_deref().unwrap(), &*files.documents[1].garbled),
+            ("a: 1\nb: \u{fffd}", &[(2, 4)][..])
+        );
+        std::fs::write(dir.path().join("sources.d/b.yaml"), b"\xff\xfea\0").unwrap();
+        let files = read_in(dir.path()).unwrap();
+        assert_eq!(files.documents[1].text.as_ref().unwrap_err().message, "it is UTF-16, not UTF-8");
     }
 
     #[test]

@@ -142,6 +142,9 @@ pub(crate) fn evaluate(chosen: &Chosen<'_>, left_out: &BTreeSet<String>, finding
 fn read<'a>(document: &'a Document, defaults: &Node, server: &ServerSpec, findings: &mut Findings) -> Option<Read<'a>> {
     let node = &document.node;
     match document.kind {
+        DocumentKind::Source | DocumentKind::Route if document.is_torn() => {
+            Some(Read { document, merged: Node::empty(node.span), item: Item::Nothing })
+        }
         DocumentKind::Source => {
             let at = At::document(&document.title);
             Check { root: &SOURCE, findings }.block(node, &SOURCE, &at);

@@ -27,7 +27,9 @@ mod scalar;
 pub(crate) mod schema;
 mod similar;
 pub(crate) mod spec;
+mod syntax;
 mod template;
+mod torn;
 mod values;
 mod vocabulary;
 

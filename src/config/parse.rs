@@ -1,14 +1,12 @@
 //! YAML text → trees with places. One parser: what it says is what every later stage sees.
 //!
-//! Syntax errors end a file; what came before is still read, so that its mistakes are told too.
+//! A syntax error ends its document; the others of the file are still read, so that their mistakes are told too.
 
 use std::collections::HashMap;
 
 use saphyr_parser::Event;
 use saphyr_parser::Parser;
 use saphyr_parser::ScalarStyle;
-use saphyr_parser::ScanError;
-use saphyr_parser::StrInput;
 use saphyr_parser::Tag;
 
 use crate::config::codes;
@@ -22,6 +20,9 @@ use crate::config::node::Span;
 use crate::config::node::Value;
 use crate::config::scalar;
 use crate::config::scalar::Typed;
+use crate::config::syntax;
+use crate::config::torn;
+use crate::config::torn::Torn;
 
 /// Deeper than any real file.
 const MAX_DEPTH: usize = 64;
@@ -33,27 +34,52 @@ const MAX_VALUES: usize = 200_000;
 pub(crate) struct Parsed {
     /// The documents that are not empty.
     pub(crate) documents: Vec<Node>,
-    /// Whether the file was read to its end.
+    /// Those that could not be parsed.
+    pub(crate) torn: Vec<Torn>,
+    /// Whether the file was read to its end, every document of it.
     pub(crate) complete: bool,
 }
 
 /// Parses one file.
 pub(crate) fn parse(text: &str, file: usize, findings: &mut Findings) -> Parsed {
-    let mut builder =
-        Builder { file, findings, stack: Vec::new(), anchors: HashMap::new(), values: 0, done: Vec::new() };
-    let mut parser = Parser::new_from_str(text);
-    let complete = builder.run(&mut parser, text);
-    Parsed { documents: builder.done, complete }
+    let mut builder = Builder {
+        file,
+        findings,
+        above: 0,
+        stack: Vec::new(),
+        anchors: HashMap::new(),
+        values: 0,
+        done: Vec::new(),
+        full: false,
+    };
+    let mut torn = Vec::new();
+    for chunk in torn::chunks(text) {
+        builder.above = chunk.first_line - 1;
+        let before = builder.done.len();
+        if !builder.run(chunk.text) {
+            // What ended where it should not have is not all there was of it.
+            builder.done.truncate(before);
+            torn.push(Torn::of(chunk));
+        }
+        if builder.full {
+            break;
+        }
+    }
+    Parsed { documents: builder.done, complete: torn.is_empty(), torn }
 }
 
 struct Builder<'a> {
     file: usize,
     findings: &'a mut Findings,
+    /// How many lines of the file stand above what is parsed now.
+    above: usize,
     stack: Vec<Frame>,
     /// What `&name` stands for, with how many values that is.
     anchors: HashMap<usize, (Node, usize)>,
     values: usize,
     done: Vec<Node>,
+    /// Whether there are too many values in the file: the rest is not read.
+    full: bool,
 }
 
 /// A list or map that is not finished.
@@ -70,44 +96,49 @@ struct Frame {
 type Key = Option<(String, Span)>;
 
 impl Builder<'_> {
-    fn run(&mut self, parser: &mut Parser<'_, StrInput<'_>>, text: &str) -> bool {
+    /// Reads one document, or several that `...` tells apart; `false`: not to its end.
+    fn run(&mut self, text: &str) -> bool {
+        self.stack.clear();
+        let mut parser = Parser::new_from_str(text);
         while let Some(next) = parser.next_event() {
             let (event, at) = match next {
                 Ok(next) => next,
                 Err(error) => {
-                    self.syntax(&error, text);
+                    self.syntax(&syntax::described(&error, text, self.above + 1));
                     return false;
                 }
             };
-            let span = self.span(&at);
-            let going = match event {
-                Event::DocumentStart(_) => {
-                    self.anchors.clear();
-                    true
-                }
-                Event::Scalar(text, style, anchor, tag) => {
-                    let node = self.scalar(&text, style, tag.as_deref(), span);
-                    self.complete(node, anchor, self.values, span)
-                }
-                Event::SequenceStart(anchor, tag) => self.open(Value::List(Vec::new()), anchor, tag.as_deref(), span),
-                Event::MappingStart(anchor, tag) => self.open(Value::Map(Vec::new()), anchor, tag.as_deref(), span),
-                Event::SequenceEnd | Event::MappingEnd => self.close(span),
-                Event::Alias(anchor) => self.alias(anchor, span),
-                Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => true,
-            };
-            if !going {
+            if !self.event(event, self.span(&at)) {
                 return false;
             }
         }
         true
     }
 
+    fn event(&mut self, event: Event<'_>, span: Span) -> bool {
+        match event {
+            Event::DocumentStart(_) => {
+                self.anchors.clear();
+                true
+            }
+            Event::Scalar(text, style, anchor, tag) => {
+                let node = self.scalar(&text, style, tag.as_deref(), span);
+                self.complete(node, anchor, self.values, span)
+            }
+            Event::SequenceStart(anchor, tag) => self.open(Value::List(Vec::new()), anchor, tag.as_deref(), span),
+            Event::MappingStart(anchor, tag) => self.open(Value::Map(Vec::new()), anchor, tag.as_deref(), span),
+            Event::SequenceEnd | Event::MappingEnd => self.close(span),
+            Event::Alias(anchor) => self.alias(anchor, span),
+            Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => true,
+        }
+    }
+
     fn span(&self, at: &saphyr_parser::Span) -> Span {
         Span {
             file: self.file,
-            line: at.start.line(),
+            line: self.above + at.start.line(),
             column: at.start.col() + 1,
-            end_line: at.end.line(),
+            end_line: self.above + at.end.line(),
             end_column: at.end.col() + 1,
         }
     }
@@ -151,6 +182,7 @@ impl Builder<'_> {
         // Counted before it is copied: a bomb must not go off here.
         if self.values.saturating_add(*values) > MAX_VALUES {
             self.refuse(codes::TOO_LARGE, format!("more than {MAX_VALUES} values, aliases included"), None, span);
+            self.full = true;
             return false;
         }
         let (node, before) = (node.clone(), self.values);
@@ -163,6 +195,7 @@ impl Builder<'_> {
         self.values += 1;
         if self.values > MAX_VALUES {
             self.refuse(codes::TOO_LARGE, format!("more than {MAX_VALUES} values"), None, span);
+            self.full = true;
             return false;
         }
         if anchor != 0 {
@@ -224,41 +257,10 @@ impl Builder<'_> {
         self.findings.error(&At::document(""), span, problem);
     }
 
-    fn syntax(&mut self, error: &ScanError, text: &str) {
-        // Past the end the parser points behind the last line.
-        let lines = text.lines().count().max(1);
-        let line = error.marker().line().clamp(1, lines);
-        let line_text = text.lines().nth(line - 1).unwrap_or_default();
-        let before = if line > 1 { text.lines().nth(line - 2).unwrap_or_default() } else { "" };
-        let column = (error.marker().col() + 1).min(line_text.chars().count().max(1));
-        let span = Span { file: self.file, line, column, end_line: line, end_column: column + 1 };
-        let message = format!("not valid YAML: {}", error.info());
-        self.refuse(codes::SYNTAX, message, Some(syntax_help(line_text, before, error.info())), span);
-    }
-}
-
-/// What is mostly behind a syntax error.
-fn syntax_help(line: &str, before: &str, said: &str) -> &'static str {
-    let indent: String = line.chars().take_while(|c| c.is_whitespace()).collect();
-    let value = line.split_once(": ").map(|(_, value)| value.trim_start()).unwrap_or_default();
-    let count = |text: &str, braces: [char; 2]| text.chars().filter(|c| braces.contains(c)).count();
-    let opens = |text: &str| count(text, ['[', '{']) > count(text, [']', '}']);
-    if indent.contains('\t') || said.contains("tab") {
-        "indent with spaces; YAML allows no tabs there"
-    } else if value.starts_with(['@', '`', '%']) {
-        "quote a text that begins with `@`, `` ` `` or `%`"
-    } else if line.contains("${") && line.contains(['{', '[']) {
-        "between braces or brackets, quote what holds `${…}`: \"${NAME}\""
-    } else if value.starts_with(['{', '[']) {
-        "quote a text with braces or brackets: \"{name}\""
-    } else if opens(before) || opens(line) {
-        "close every `[` and `{`"
-    } else if value.contains(": ") {
-        "quote a text that holds `: `"
-    } else if line.contains('"') || line.contains('\'') {
-        "see whether every quote is closed"
-    } else {
-        "see how this line and the one before are indented: keys of one map stand in one column"
+    fn syntax(&mut self, error: &syntax::SyntaxError) {
+        let line = self.above + error.line;
+        let span = Span { file: self.file, line, column: error.column, end_line: line, end_column: error.column + 1 };
+        self.findings.error(&At::document(""), span, error.problem.clone());
     }
 }
 
@@ -313,11 +315,13 @@ mod tests {
     }
 
     #[test]
-    fn a_syntax_error_keeps_what_came_before() {
-        let (parsed, said) = parsed("a: 1\n---\nb: [1, 2\nc: 3\n");
+    fn a_syntax_error_ends_its_document_alone() {
+        let (parsed, said) = parsed("a: 1\n---\nb: [1, 2\n---\nsource: c\nd: \"x\n---\ne: &x 1\nf: *x\n");
         assert!(!parsed.complete);
-        assert_eq!(parsed.documents.len(), 1);
-        assert!(said.contains("not valid YAML"), "{said}");
+        assert_eq!(parsed.documents.len(), 2);
+        assert_eq!(parsed.documents[1].entry("e").unwrap().at.line, 8);
+        assert_eq!(parsed.torn.iter().map(|torn| torn.first_line).collect::<Vec<_>>(), [2, 4]);
+        assert_eq!(said.matches("not valid YAML").count(), 2, "{said}");
         let (_, said) = super::tests::parsed("a:\n\tb: 1\n");
         assert!(said.contains("indent with spaces"), "{said}");
     }

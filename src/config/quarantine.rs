@@ -47,7 +47,7 @@ pub(crate) fn load_quarantined(files: &Files, environment: &Environment, last_go
         report.absorb(round.clone());
         round.absorb(parsed.clone());
         round.absorb(good_report.clone());
-        if !choice.advance(&round, &current.incomplete) {
+        if !choice.advance(&round) {
             return choice.loaded(spec, report, files, &findings);
         }
     }
@@ -103,7 +103,7 @@ impl<'a> Choice<'a> {
                 Slot { current: Some(document), good, stage: Stage::Current }
             })
             .collect();
-        // What a file held when it could still be read to its end.
+        // What a file held when all of it could still be read: it may be torn off, not taken away.
         let incomplete: Vec<_> = current.incomplete.iter().map(|file| findings.name(*file)).collect();
         for good in good_all {
             let lost = incomplete.contains(&findings.name(good.file()));
@@ -130,8 +130,8 @@ impl<'a> Choice<'a> {
     }
 
     /// Moves what is broken on; `false`: nothing was.
-    fn advance(&mut self, report: &Report, incomplete: &[usize]) -> bool {
-        let is_broken = |document: &Document| document.is_broken(report) || incomplete.contains(&document.file());
+    fn advance(&mut self, report: &Report) -> bool {
+        let is_broken = |document: &Document| document.is_broken(report);
         let mut moved = false;
         if self.server.stage != Stage::Out && self.server.document().is_some_and(is_broken) {
             self.server.advance();

@@ -18,7 +18,7 @@ pub(crate) fn closest<'a>(written: &str, words: impl IntoIterator<Item = &'a str
 }
 
 /// Case and separators are the commonest slips: `maxEntries`, `max-entries`.
-fn fold(word: &str) -> String {
+pub(crate) fn fold(word: &str) -> String {
     word.chars().filter(|c| !matches!(c, '_' | '-')).flat_map(char::to_lowercase).collect()
 }
 

@@ -53,17 +53,27 @@ impl Check<'_> {
             return;
         }
         let says = |word: &str| node.text() == Some(word);
-        let problem = if key.off && !matches!(key.kind, Kind::Switch) && (says("false") || says("none")) {
+        let says = |words: &[&str]| words.iter().any(|word| says(word));
+        let off_or_on = key.off && !matches!(key.kind, Kind::Switch);
+        let problem = if off_or_on && says(&["false", "none", "no", "disabled", "False", "No", "Off", "OFF"]) {
             let help = format!("write `{}: off`", key.name);
             problem(codes::WRONG_TYPE, format!("`{}` is switched off with `off`", key.name)).help(help)
+        } else if off_or_on && key.kind.block().is_some() && says(&["true", "on", "yes", "enabled", "True"]) {
+            let help = match key.default {
+                "off" | "" => format!("write `{}: {{}}` to have it with its defaults", key.name),
+                _ => "remove it: it is on by default".to_owned(),
+            };
+            problem(codes::WRONG_TYPE, format!("`{}` takes a map of keys or `off`", key.name)).help(help)
         } else if off && key.kind.refuses_off() {
             let help = match key.default {
                 "" => "remove the key".to_owned(),
+                "{}" | "[]" => "remove the key, or write those of its keys that are to change".to_owned(),
                 default => format!("write a value, or remove the key for its default `{default}`"),
             };
             problem(codes::WRONG_TYPE, format!("`{}` cannot be switched off", key.name)).help(help)
         } else if node.is_null() && !matches!(key.kind, Kind::Block(_) | Kind::Tree | Kind::Map(_)) {
-            no_value(node, &format!("write {}, or remove the key", sample(key)))
+            let remove = if key.required { "" } else { ", or remove the key" };
+            no_value(node, &format!("write {}{remove}", sample(key)))
         } else {
             return self.value(node, &key.kind, at);
         };
@@ -205,14 +215,43 @@ fn wrong_type_help(node: &Node, kind: &Kind, key: &str) -> Option<String> {
     match (kind, text) {
         (Kind::List(_) | Kind::ListOrMap(..), Some(text)) => Some(format!("write `{key}: [{text}]`")),
         (Kind::List(Kind::Block(_)), None) if node.is_map() => Some("begin the item with `- `".to_owned()),
+        (Kind::Block(_) | Kind::Map(_), None) if node.items().iter().any(Node::is_map) => {
+            Some("remove the `- `: this is one map, not a list of maps".to_owned())
+        }
         (Kind::Block(block), _) => {
+            if let Some(inner) = node.scalar().filter(|_| text.is_some()).and_then(|scalar| taker(block, scalar)) {
+                return Some(format!("write `{key}: {{ {inner}: {} }}`", text.unwrap_or_default()));
+            }
             let names: Vec<_> = block.all().map(|key| key.name).collect();
-            Some(format!("its keys are {}", values::listed(&names).replace(" or ", " and ")))
+            match block.all().next() {
+                Some(first) if names.len() > MANY_KEYS => {
+                    Some(format!("write its keys under it, such as {}", sample(first)))
+                }
+                _ => Some(format!("its keys are {}", values::listed(&names).replace(" or ", " and "))),
+            }
         }
         (Kind::Map(_), _) => Some("write a pair per line: `name: value`".to_owned()),
         (Kind::Duration { .. }, _) => Some(format!("write `{key}: 5s`")),
+        (Kind::Name, _) => Some(format!("write `{key}: NAME`")),
+        (Kind::RoutePath, _) => Some(format!("write `{key}: /path`")),
+        (Kind::Url, _) => Some(format!("write `{key}: https://…`")),
         _ => Some(format!("write `{key}: …` with one value")),
     }
+}
+
+/// More keys than a line of help should list.
+const MANY_KEYS: usize = 12;
+
+/// The first key of a block that a quantity could be meant for.
+fn taker(block: &'static Block, scalar: &Scalar) -> Option<&'static str> {
+    let quantity = |kind: &Kind| {
+        matches!(
+            kind,
+            Kind::Duration { .. } | Kind::Size | Kind::Ratio | Kind::Whole { .. } | Kind::Listen | Kind::OneOf(_)
+        )
+    };
+    let takes = |key: &&Key| quantity(&key.kind) && scalar_of_kind(scalar, &key.kind).is_ok();
+    block.all().find(takes).map(|key| key.name)
 }
 
 /// What a value is, for messages.
@@ -238,6 +277,9 @@ fn sample(key: &Key) -> String {
             Kind::Duration { .. } => "5s",
             Kind::Ratio => "50%",
             Kind::Rate => "10/second",
+            Kind::Name => "NAME",
+            Kind::Url => "https://…",
+            Kind::RoutePath => "/path",
             _ => "…",
         },
         _ => key.default,

@@ -22,16 +22,49 @@ pub(crate) fn unknown(entry: &Entry, block: &'static Block, root: &'static Block
     if let Some(problem) = misplaced(entry, block, root) {
         return problem;
     }
-    if let Some(meant) = similar::closest(name, block.all().map(|key| key.name)) {
+    // The exact name of another kind of document is more likely meant than a slip of the hand.
+    let of_another = std::ptr::eq(block, root) && [&SERVER, &SOURCE, &ROUTE].iter().any(|of| of.find(name).is_some());
+    if let Some(place) = elsewhere(name, root).filter(|_| of_another) {
+        return misplaced_in(name, &place);
+    }
+    if let Some(problem) = spelled_together(entry, block) {
+        return problem;
+    }
+    if let Some(meant) = similar::closest(name, block.all().map(|key| key.name)).or_else(|| within(name, block)) {
         let message = format!("unknown key `{name}`; did you mean `{meant}`?");
         return problem(codes::UNKNOWN_KEY, message).help(format!("write `{meant}: {}`", shown(entry)));
     }
     if let Some(place) = elsewhere(name, root) {
-        return problem(codes::MISPLACED_KEY, format!("`{name}` belongs {place}")).help("move it there");
+        return misplaced_in(name, &place);
     }
     let names: Vec<_> = block.all().map(|key| key.name).collect();
     let help = format!("the keys here are {}", listed(&names).replace(" or ", " and "));
     problem(codes::UNKNOWN_KEY, format!("unknown key `{name}`")).help(help)
+}
+
+fn misplaced_in(name: &str, place: &str) -> Problem {
+    problem(codes::MISPLACED_KEY, format!("`{name}` belongs {place}")).help("move it there")
+}
+
+/// Block and key in one word: `cacheTTL`, `breaker_recovery_timeout`.
+fn spelled_together(entry: &Entry, block: &'static Block) -> Option<Problem> {
+    let name = similar::fold(&entry.key);
+    for outer in block.all() {
+        let Some(inner) = outer.kind.block() else { continue };
+        let Some(rest) = name.strip_prefix(&similar::fold(outer.name)) else { continue };
+        if let Some(key) = inner.all().find(|key| similar::fold(key.name) == rest) {
+            let message = format!("unknown key `{}`; did you mean `{}` under `{}`?", entry.key, key.name, outer.name);
+            let help = format!("write `{}: {{ {}: {} }}`", outer.name, key.name, shown(entry));
+            return Some(problem(codes::UNKNOWN_KEY, message).help(help));
+        }
+    }
+    None
+}
+
+/// A key whose name is part of this one: `circuit_breaker`.
+fn within(name: &str, block: &'static Block) -> Option<&'static str> {
+    let is_word = |key: &&str| key.len() >= 5 && name.to_ascii_lowercase().split(['_', '-']).any(|word| word == *key);
+    block.all().map(|key| key.name).find(is_word)
 }
 
 /// A key of the same document that stands in the wrong block.
@@ -67,18 +100,15 @@ fn misplaced(entry: &Entry, block: &'static Block, root: &'static Block) -> Opti
 
 /// A key of another kind of document.
 fn elsewhere(name: &str, root: &'static Block) -> Option<String> {
-    for (other, what) in [(&SERVER, "aggd.yaml"), (&SOURCE, "a `source:` document"), (&ROUTE, "a `route:` document")] {
-        if std::ptr::eq(other, root) {
-            continue;
-        }
-        if other.find(name).is_some() {
-            return Some(format!("in {what}"));
-        }
-        if let Some(place) = other.places_of(name).first() {
-            return Some(format!("under `{place}` of {what}"));
-        }
+    let others = || {
+        let all = [(&SERVER, "aggd.yaml"), (&SOURCE, "a `source:` document"), (&ROUTE, "a `route:` document")];
+        all.into_iter().filter(|(other, _)| !std::ptr::eq(*other, root))
+    };
+    let tops: Vec<_> = others().filter(|(other, _)| other.find(name).is_some()).map(|(_, what)| what).collect();
+    if !tops.is_empty() {
+        return Some(format!("in {}", tops.join(", or in ")));
     }
-    None
+    others().find_map(|(other, what)| Some(format!("under `{}` of {what}", other.places_of(name).first()?)))
 }
 
 /// The value as written, where it is short and one.

@@ -9,6 +9,7 @@ use crate::config::findings::problem;
 use crate::config::node::Entry;
 use crate::config::node::Node;
 use crate::config::node::Scalar;
+use crate::config::node::Value;
 use crate::config::spec::ParamKind;
 use crate::config::spec::ParamSpec;
 
@@ -76,6 +77,7 @@ fn param(entry: &Entry, at: &At<'_>, findings: &mut Findings) -> ParamSpec {
         let wrong = problem(codes::BAD_NAME, format!("`{}` cannot be the name of a parameter", entry.key));
         findings.error(at, entry.at, wrong.help("write letters, digits, `_` and `-`, a letter first"));
     }
+    reserved(entry, at, findings);
     let node = &entry.value;
     let kind = match node.word("type") {
         Some("integer") => ParamKind::Integer,
@@ -121,6 +123,20 @@ fn param(entry: &Entry, at: &At<'_>, findings: &mut Findings) -> ParamSpec {
     spec
 }
 
+/// What `/aggregate` and `/aggregate/{source}` take for themselves never reaches a parameter.
+fn reserved(entry: &Entry, at: &At<'_>, findings: &mut Findings) {
+    let name = entry.key.as_str();
+    let of = match name {
+        "sources" => "`/aggregate?sources=a,b` picks sources",
+        "raw" => "`/aggregate/{source}?raw` asks for the bytes as they are",
+        _ => return,
+    };
+    let wrong = problem(codes::BAD_NAME, format!("`{name}` cannot be the name of a parameter: {of}"));
+    let help =
+        format!("rename it, and write `{name}: \"{{{name}_}}\"` under `query` where the upstream wants that name");
+    findings.error(at, entry.at, wrong.help(help));
+}
+
 /// Limits that contradict each other are told once, and then forgotten.
 fn limits(node: &Node, spec: &mut ParamSpec, numeric: bool, at: &At<'_>, findings: &mut Findings) {
     if let (Some(min), Some(max)) = (spec.min, spec.max)
@@ -136,9 +152,13 @@ fn limits(node: &Node, spec: &mut ParamSpec, numeric: bool, at: &At<'_>, finding
     if spec.kind != ParamKind::String {
         spec.pattern = None;
     }
+    if node.get("enum").is_some_and(|list| matches!(&list.value, Value::List(items) if items.is_empty())) {
+        let none = problem(codes::BAD_PARAM_LIMIT, "an empty `enum`: nothing would fit");
+        findings.error(&at.key("enum"), node.spot_of("enum"), none.help("list what fits, or remove `enum`"));
+    }
     let allowed = std::mem::take(&mut spec.allowed);
     for item in node.get("enum").map(Node::items).unwrap_or_default() {
-        let Some(scalar) = item.scalar() else { continue };
+        let Some(scalar) = item.scalar().filter(|_| !item.is_null()) else { continue };
         if let Err(must) = spec.check(&scalar.text) {
             let wrong = problem(codes::BAD_PARAM_VALUE, format!("{} in `enum` {must}", scalar.shown()));
             findings.error(&at.key("enum"), item.span, wrong.help("remove it, or change the other limits"));

@@ -62,9 +62,11 @@ fn compiled(node: &Node, is_field: bool, at: &At<'_>, findings: &mut Findings) -
                 wrong.help("paths look like `$.name`, `$.items[0].id`, `$.items[*].id`, `$.items[?@.price > 5].id`")
             } else {
                 let text = scalar.text.trim_start_matches('.');
+                let is_name = text.starts_with(|c: char| c.is_alphabetic() || c == '_');
                 let constant =
                     if is_field { format!(", or for a constant `{{ value: {text} }}`") } else { String::new() };
-                wrong.help(format!("write `$.{text}`{constant}"))
+                let path = if is_name { format!("$.{text}") } else { "$.name".to_owned() };
+                wrong.help(format!("write `{path}`{constant}"))
             };
             findings.error(at, node.span, wrong);
             None

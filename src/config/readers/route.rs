@@ -17,6 +17,7 @@ use crate::config::node::Node;
 use crate::config::readers::access;
 use crate::config::readers::projection;
 use crate::config::readers::request::header_key;
+use crate::config::readers::rooted;
 use crate::config::route_path;
 use crate::config::similar;
 use crate::config::spec::PartSpec;
@@ -44,6 +45,9 @@ pub(crate) fn route(node: &Node, at: &At<'_>, findings: &mut Findings) -> Option
     let parts = parts(node, names, at, findings);
     let respond = if node.word("respond") == Some("merge") { Respond::Merge } else { Respond::Envelope };
     envelope_projection(node, respond, at, findings);
+    if respond == Respond::Merge {
+        rooted::of_route(node, at, findings);
+    }
     let min_sources = node.count("min_sources").unwrap_or(0);
     if usize::try_from(min_sources).is_ok_and(|wanted| wanted > parts.len()) && !parts.is_empty() {
         let count = parts.len();
@@ -125,8 +129,7 @@ fn parts(node: &Node, path: Option<&[String]>, at: &At<'_>, findings: &mut Findi
 
 fn part(entry: &Entry, path: Option<&[String]>, at: &At<'_>, findings: &mut Findings) -> Option<PartSpec> {
     let Some(alias) = Name::parse(&entry.key) else {
-        let rule = "a name is a lower case letter, then lower case letters, digits, `_`, `-`; at most 63 in all";
-        findings.error(at, entry.at, problem(codes::BAD_NAME, format!("`{}` is not a name", entry.key)).help(rule));
+        findings.error(at, entry.at, values::bad_name(&entry.key));
         return None;
     };
     let node = &entry.value;
@@ -190,12 +193,21 @@ fn route_value(name: &str, path: Option<&[String]>) -> Result<RouteValue, Proble
         Some(("query", rest)) => Ok(RouteValue::Query(rest.to_owned())),
         Some(("header", rest)) => match HeaderName::from_bytes(rest.as_bytes()) {
             Ok(name) => Ok(RouteValue::Header(name)),
-            Err(_) => Err(unknown(format!("`{rest}` is not a header name")).help("write `{header.X-Name}`")),
+            Err(_) => {
+                let wrong = unknown(format!("`{{{name}}}` names no header"));
+                Err(wrong.help("write `{header.X-Name}`"))
+            }
         },
         Some(_) | None => {
             let last = name.rsplit('.').next().unwrap_or(name);
             let known = path.is_some_and(|names| names.iter().any(|known| known == last));
-            let meant = if known { format!("path.{last}") } else { format!("query.{last}") };
+            let is_place = matches!(name, "path" | "query" | "header");
+            let last = if is_place { "NAME" } else { last };
+            let meant = match name {
+                "path" | "header" => format!("{name}.NAME"),
+                _ if known => format!("path.{last}"),
+                _ => format!("query.{last}"),
+            };
             let wrong = unknown(format!("`{{{name}}}` is not of the path, the query or a header"));
             Err(wrong.help(format!("write `{{{meant}}}`; there are `{{path.x}}`, `{{query.x}}`, `{{header.x}}`")))
         }

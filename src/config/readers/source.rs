@@ -13,6 +13,7 @@ use crate::config::readers::params;
 use crate::config::readers::policies;
 use crate::config::readers::projection;
 use crate::config::readers::request;
+use crate::config::readers::rooted;
 use crate::config::render;
 use crate::config::spec::ParamSpec;
 use crate::config::spec::ServerSpec;
@@ -111,6 +112,7 @@ fn shape(node: &Node, at: &At<'_>, findings: &mut Findings) -> Shape {
     };
     let success_when =
         node.get("success_when").and_then(|path| projection::path(path, &at.key("success_when"), findings));
+    rooted::of_fields(node, at, findings);
     Shape {
         format,
         success_when,

@@ -28,7 +28,11 @@ const SAMPLE: &str = "write an absolute URL: `https://api.example.org/v1/things`
 
 /// The text before the path, and the pieces from the path on.
 fn split_origin(scalar: &Scalar, parts: &[Part]) -> Result<(String, Vec<Piece>), Problem> {
-    let no_url = || wrong(codes::BAD_URL, scalar, "is not an absolute http or https URL", SAMPLE);
+    let no_url = || {
+        let meant = meant(&scalar.text).filter(|_| !scalar.is_secret()).map(|url| format!("write `{url}`"));
+        let help = meant.as_deref().unwrap_or(SAMPLE);
+        wrong(codes::BAD_URL, scalar, "is not an absolute http or https URL", help)
+    };
     let in_origin = |(at, width): (usize, usize)| {
         let help = "write scheme, host and port out; placeholders stand in path and query";
         let problem = wrong(codes::PLACEHOLDER_IN_ORIGIN, scalar, "has a placeholder in scheme, host or port", help);
@@ -55,6 +59,14 @@ fn split_origin(scalar: &Scalar, parts: &[Part]) -> Result<(String, Vec<Piece>),
     Ok((format!("{scheme}://{authority}"), rest))
 }
 
+/// The URL that a text without a scheme is most likely short for.
+fn meant(text: &str) -> Option<String> {
+    let rest = text.trim_start_matches('/');
+    let host = rest.split(['/', '?', ':']).next()?;
+    let is_host = host == "localhost" || (host.contains('.') && !host.contains(char::is_whitespace));
+    (is_host && !text.contains("://")).then(|| format!("https://{rest}"))
+}
+
 /// Where a placeholder stands, and how wide it is.
 fn extent(part: &Part) -> (usize, usize) {
     match &part.piece {
@@ -69,7 +81,18 @@ fn checked_origin(scalar: &Scalar, text: &str) -> Result<String, Problem> {
         return Err(wrong(codes::URL_CREDENTIALS, scalar, "has a user or password in its URL", help));
     }
     let no_url = |what: &str| wrong(codes::BAD_URL, scalar, what, SAMPLE);
-    let url = ::url::Url::parse(text).map_err(|_| no_url("is not an absolute http or https URL"))?;
+    let url = ::url::Url::parse(text).map_err(|error| {
+        use ::url::ParseError;
+        if error == ParseError::InvalidPort {
+            no_url("has a port that is none: ports go from 1 to 65535")
+        } else if error == ParseError::EmptyHost {
+            no_url("has no host")
+        } else if text.contains(' ') {
+            no_url("has a blank in its host")
+        } else {
+            no_url(&format!("is not a URL: {error}"))
+        }
+    })?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(no_url("is neither http nor https"));
     }

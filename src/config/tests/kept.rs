@@ -61,6 +61,31 @@ fn a_torn_file_keeps_all_its_documents_and_others_are_read() {
 }
 
 #[test]
+fn a_syntax_error_breaks_its_document_alone() {
+    let torn = GOOD
+        .replacen("static: 1\ntimeout: 1s", "static: [\ntimeout: 1s", 1)
+        .replace("source: b\nstatic: 1\ntimeout: 1s", "source: b\nstatic: 1\ntimeout: 2s");
+    let loaded = kept(&[("sources.d/s.yaml", &torn)], Some(&[("sources.d/s.yaml", GOOD)]));
+    assert!(loaded.usable && loaded.report.has_errors());
+    assert_eq!(sources(&loaded), ["a=1s", "b=2s"], "the last good `a`, the new `b`");
+    assert_eq!(loaded.spec.routes.len(), 1);
+    assert_eq!(loaded.broken.iter().map(|document| document.name.as_str()).collect::<Vec<_>>(), ["a"]);
+    assert_eq!(loaded.report.len(), 1, "{}", loaded.report.render_text(false));
+    // Without a last good version it is left out, with the route that needs it.
+    let loaded = kept(&[("sources.d/s.yaml", &torn)], None);
+    assert_eq!((loaded.usable, sources(&loaded), loaded.spec.routes.len()), (true, vec!["b=2s".to_owned()], 0));
+}
+
+#[test]
+fn bytes_that_are_not_utf_8_break_their_document_alone() {
+    let (dir, _) = files(&[]);
+    let bytes = b"source: a\nstatic: \"M\xfcnchen\"\n---\nsource: b\nstatic: 1\n";
+    std::fs::write(dir.path().join("sources.d/s.yaml"), bytes).unwrap();
+    let loaded = load_quarantined(&crate::config::tests::files_in(dir.path()), &environment(), None);
+    assert_eq!((loaded.usable, sources(&loaded)), (true, vec!["b=5s".to_owned()]));
+}
+
+#[test]
 fn a_broken_server_file_is_replaced_as_a_whole_or_nothing_can_be_used() {
     let now: &[(&str, &str)] = &[
         ("aggd.yaml", "limits: { concurrency: x }\ndefaults: { timeout: 9s }\n"),

@@ -77,13 +77,22 @@ pub(crate) fn listed(words: &[&str]) -> String {
 /// The name of a source or part.
 pub(crate) fn name(scalar: &Scalar) -> Result<Name, Problem> {
     Name::parse(&scalar.text).ok_or_else(|| {
-        let rule = "a name is a lower case letter, then lower case letters, digits, `_`, `-`; at most 63 in all";
-        let help = match repaired(&scalar.text) {
-            Some(name) if !scalar.is_secret() => format!("write `{name}`; {rule}"),
-            Some(_) | None => rule.to_owned(),
-        };
-        problem(codes::BAD_NAME, format!("{} is not a name", scalar.shown())).help(help)
+        if scalar.is_secret() {
+            return problem(codes::BAD_NAME, format!("{} is not a name", scalar.shown())).help(NAME_RULE);
+        }
+        bad_name(&scalar.text)
     })
+}
+
+const NAME_RULE: &str = "a name is a lower case letter, then lower case letters, digits, `_`, `-`; at most 63 in all";
+
+/// What to say of a text that is no name.
+pub(crate) fn bad_name(text: &str) -> Problem {
+    let help = match repaired(text) {
+        Some(name) => format!("write `{name}`; {NAME_RULE}"),
+        None => NAME_RULE.to_owned(),
+    };
+    problem(codes::BAD_NAME, format!("`{text}` is not a name")).help(help)
 }
 
 /// The name that it would be with its letters made right.
@@ -97,7 +106,9 @@ fn repaired(text: &str) -> Option<Name> {
 pub(crate) fn selector(scalar: &Scalar) -> Result<Selector, Problem> {
     Selector::parse(&scalar.text).ok_or_else(|| {
         let kinds = Kind::ALL.iter().map(|kind| kind.as_str()).chain(["timeout"]);
-        let help = match similar::closest(&scalar.text, kinds) {
+        let folded = scalar.text.to_ascii_lowercase();
+        let meant = Selector::parse(&folded).map(|_| folded.as_str());
+        let help = match meant.or_else(|| similar::closest(&scalar.text, kinds)) {
             Some(kind) if !scalar.is_secret() => format!("write `{kind}`"),
             Some(_) | None => {
                 "write a status (`404`), a class (`5xx`) or an outcome (`timeout`, `connect_error`)".to_owned()

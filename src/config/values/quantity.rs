@@ -20,7 +20,10 @@ pub(crate) fn duration(scalar: &Scalar, zero: bool) -> Result<Duration, Problem>
         return Err(bare_duration(scalar));
     }
     let Some(duration) = parse_duration(text) else {
-        let help = "write a number with its unit: `250ms`, `2s`, `1m30s`, `1h`";
+        let help = match meant_duration(text).filter(|_| !scalar.is_secret()) {
+            Some(meant) => format!("write `{meant}`"),
+            None => "write a number with its unit: `250ms`, `2s`, `1m30s`, `1h`".to_owned(),
+        };
         return Err(problem(codes::BAD_DURATION, format!("{} is not a duration", scalar.shown())).help(help));
     };
     if duration > LONGEST {
@@ -32,6 +35,38 @@ pub(crate) fn duration(scalar: &Scalar, zero: bool) -> Result<Duration, Problem>
         return Err(problem(codes::BAD_DURATION, message).help("write a duration longer than zero"));
     }
     Ok(duration)
+}
+
+/// What was most likely meant: `5sec`, `1 minute`, `1h30`, `.5s`, `2w`.
+fn meant_duration(text: &str) -> Option<String> {
+    let mut meant = String::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        let (number, after) = rest.split_at_checked(rest.find(|c: char| !c.is_ascii_digit() && c != '.')?)?;
+        let after = after.trim_start();
+        let (unit, next) = after.split_at(after.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(after.len()));
+        let (unit, times) = match unit.to_ascii_lowercase().as_str() {
+            "ms" | "msec" | "msecs" | "millis" | "millisecond" | "milliseconds" => ("ms", 1),
+            "s" | "sec" | "secs" | "second" | "seconds" => ("s", 1),
+            "m" | "min" | "mins" | "minute" | "minutes" => ("m", 1),
+            "h" | "hr" | "hrs" | "hour" | "hours" => ("h", 1),
+            "d" | "day" | "days" => ("d", 1),
+            "w" | "week" | "weeks" => ("d", 7),
+            _ => return None,
+        };
+        let number = if number.starts_with('.') { format!("0{number}") } else { number.to_owned() };
+        let number = if times == 1 { number } else { (number.parse::<u64>().ok()? * times).to_string() };
+        meant.push_str(&number);
+        meant.push_str(unit);
+        rest = next.trim_start_matches(|c: char| c.is_whitespace() || c == ',');
+        // What `1h30` leaves open.
+        if unit == "h" && !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit()) {
+            meant.push_str(rest);
+            meant.push('m');
+            break;
+        }
+    }
+    parse_duration(&meant).map(|_| meant)
 }
 
 fn bare_duration(scalar: &Scalar) -> Problem {

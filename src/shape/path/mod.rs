@@ -74,6 +74,21 @@ impl Path {
         self.0.query.singular
     }
 
+    /// Which members of an object its first step may take; `None` where that is for the object to say.
+    pub(crate) fn first_names(&self) -> Option<Vec<&str>> {
+        let Segment::Child(selectors) = self.0.query.segments.first()? else { return None };
+        let mut names = Vec::new();
+        for selector in selectors {
+            match selector {
+                Selector::Name(name) => names.push(&**name),
+                // An object has none.
+                Selector::Index(_) | Selector::Slice(_) => {}
+                Selector::Every | Selector::Filter(_) => return None,
+            }
+        }
+        Some(names)
+    }
+
     /// The path as it was written.
     pub(crate) fn text(&self) -> &str {
         &self.0.text
@@ -138,6 +153,17 @@ mod tests {
         }
         for text in ["$.*", "$[*]", "$[0:1]", "$['a','b']", "$..a", "$[?@.a]", "$[0,0]"] {
             assert!(!Path::compile(text).unwrap().is_singular(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_path_that_begins_with_names_says_which() {
+        let first = |text: &str| Path::compile(text).unwrap().first_names().map(|names| names.join(","));
+        assert_eq!(first("$.a.b").as_deref(), Some("a"));
+        assert_eq!(first("$['a b','c'][0]").as_deref(), Some("a b,c"));
+        assert_eq!(first("$[0]").as_deref(), Some(""));
+        for open in ["$", "$.*", "$..a", "$[?@.a]", "$['a',*]"] {
+            assert_eq!(first(open), None, "{open}");
         }
     }
 
