@@ -3,6 +3,7 @@
 //! No `Option` stands for a defaulted value, no text is left to parse, and nothing here knows YAML. `plan` compiles it.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -365,6 +366,8 @@ pub(crate) struct RouteSpec {
     pub(crate) omit: Vec<Path>,
     pub(crate) timeout: Duration,
     pub(crate) min_sources: u32,
+    /// Its parts in flight at the same time; `None`: all of them.
+    pub(crate) max_parallel: Option<NonZeroU32>,
     /// The tag of the entries fetched for this route.
     pub(crate) cache_key: String,
     /// Added to the response; no placeholders.

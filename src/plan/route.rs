@@ -32,6 +32,8 @@ pub(crate) struct RoutePlan {
     pub(crate) shape: Option<Arc<Shape>>,
     pub(crate) timeout: Duration,
     pub(crate) min_sources: usize,
+    /// Parts in flight at the same time; `None`: all of them.
+    pub(crate) max_parallel: Option<usize>,
     /// The tag of the cache entries fetched for it.
     pub(crate) tag: Arc<str>,
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,

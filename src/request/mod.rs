@@ -90,6 +90,6 @@ async fn run_route(ctx: Context<'_>, route: &Arc<RoutePlan>, handles: &Arc<LiveR
     if let Some(form) = Form::asked(ctx.ask.headers, ctx.ask.method, route) {
         return Ok(progress::start(&ctx, route, handles, (chosen, calls), form));
     }
-    let parts = fanout::gather(&ctx, &handles.tag, calls).await;
+    let parts = fanout::gather(&ctx, &handles.tag, calls, route.max_parallel).await;
     assemble::route(&ctx, route, handles, &chosen, parts)
 }

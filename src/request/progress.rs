@@ -1,12 +1,12 @@
 //! Progressive answers: one event per source the moment it is known, then the rest of the envelope. The same work in
 //! the same limits, in a task that ends when the client leaves.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
-use futures_util::stream::FuturesUnordered;
 use http::HeaderMap;
 use http::HeaderName;
 use http::HeaderValue;
@@ -28,12 +28,13 @@ use crate::request::context::Deadline;
 use crate::request::context::Shared;
 use crate::request::envelope;
 use crate::request::envelope::Writer;
+use crate::request::fanout;
+use crate::request::fanout::Arrival;
 use crate::request::fanout::Gathered;
 use crate::request::part::Part;
 use crate::request::reply::After;
 use crate::request::reply::Reply;
 use crate::request::reply::ReplyBody;
-use crate::request::source;
 
 /// Events that wait for a slow reader; a reader slower than that holds up the writer, and nobody else.
 const EVENTS_AHEAD: usize = 8;
@@ -169,15 +170,10 @@ pub(crate) fn start(
 /// Tells each part as it comes, then the rest.
 async fn tell(ctx: &Context<'_>, owned: &Owned, calls: Vec<PartCall>, form: Form, events: &mpsc::Sender<Bytes>) {
     let mut refreshes = Vec::new();
-    let tag = &owned.handles.tag;
-    let mut begun = Vec::with_capacity(calls.len());
-    for (place, call) in calls.into_iter().enumerate() {
-        begun.push((place, source::begin(ctx, tag, call, ctx.now(), &mut refreshes)));
-    }
-    let finish = |(place, part)| async move { (place, source::finish(ctx, tag, part).await) };
-    let mut coming: FuturesUnordered<_> = begun.into_iter().map(finish).collect();
+    let mut coming = pin!(fanout::coming(ctx, &owned.handles.tag, calls, owned.route.max_parallel));
     let mut known: Vec<Option<Part>> = owned.chosen.iter().map(|_| None).collect();
-    while let Some((place, part)) = coming.next().await {
+    while let Some(Arrival { place, part, refreshes: due }) = coming.next().await {
+        refreshes.extend(due);
         let plan = owned.chosen.get(place).and_then(|at| owned.route.parts.get(*at));
         if let (Some(plan), Some(slot)) = (plan, known.get_mut(place)) {
             let mut text = Writer::default();
@@ -188,7 +184,6 @@ async fn tell(ctx: &Context<'_>, owned: &Owned, calls: Vec<PartCall>, form: Form
             }
         }
     }
-    drop(coming);
     let gathered = Gathered { parts: known.into_iter().flatten().collect(), refreshes };
     let (rest, after) = assemble::rest(ctx, &owned.route, &owned.handles, &owned.chosen, gathered);
     // A reader that has gone has gone; what was done is recorded all the same.
@@ -211,6 +206,7 @@ mod tests {
             shape: None,
             timeout: Duration::ZERO,
             min_sources: 0,
+            max_parallel: None,
             tag: "t".into(),
             headers: Vec::new(),
             door: crate::plan::DoorPlan::default(),

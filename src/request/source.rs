@@ -106,10 +106,7 @@ pub(crate) fn begin(
         call.source.metrics.cache(CacheResult::Bypass);
         return begin_uncached(ctx, call, started);
     };
-    let key = match &call.source.fixed_key {
-        Some(key) => key.clone(),
-        None => CacheKey::new(&call.source.plan.name, call.source.plan.revision, &key_text(ctx, &call)),
-    };
+    let key = key_of(ctx, &call);
     let look = ctx.snapshot.cache.look(&cache_ask(&call.source, settings, &key, tag, started));
     match look {
         Look::Hit { entry, age, freshness, refresh } => {
@@ -155,6 +152,19 @@ pub(crate) fn begin(
             Begun::Waiting(Box::new(Underway { call, key: Some(key), waiting, origin, started, ends_by }))
         }
     }
+}
+
+/// A part whose turn comes when the request is out of time: nothing is begun for it, though something may stand in.
+pub(crate) fn too_late(ctx: &Context<'_>, call: PartCall, started: Moment) -> Begun {
+    if let CallPlan::Static(data) = &call.source.plan.call {
+        return Begun::Known(constant(data));
+    }
+    ctx.shared.metrics.server.deadline_exceeded(Stage::Queue);
+    let kind = if ctx.deadline.by_client { Kind::DeadlineExceeded } else { Kind::AttemptTimeout };
+    let failure = failure(kind, "`max_parallel` let it begin only when the request was out of time");
+    ctx.ask.trail.note(&ctx.shared.clock, &call.source.plan.name, || failure.message.clone());
+    let key = call.source.plan.cache.is_some().then(|| key_of(ctx, &call));
+    Begun::Lost(Box::new(Lost { call, key, failure, origin: Origin::Refused, started }))
 }
 
 /// `cache: off`: a call of our own, shared with nobody.
@@ -379,6 +389,14 @@ pub(crate) fn constant(data: &Result<bytes::Bytes, ShapeError>) -> Part {
             Part::good(&fetched, Status::Ok, Origin::Constant)
         }
         Err(error) => Part::bad(failure(attempt::kind_of(error), error.to_string()), Origin::Constant),
+    }
+}
+
+/// Under what the answer of this call is kept.
+fn key_of(ctx: &Context<'_>, call: &PartCall) -> CacheKey {
+    match &call.source.fixed_key {
+        Some(key) => key.clone(),
+        None => CacheKey::new(&call.source.plan.name, call.source.plan.revision, &key_text(ctx, call)),
     }
 }
 

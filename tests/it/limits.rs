@@ -10,6 +10,7 @@ use crate::harness::Script;
 use crate::harness::Setup;
 use crate::harness::Upstream;
 use crate::harness::eventually;
+use crate::harness::names;
 use crate::harness::source;
 
 const SOON: Duration = Duration::from_secs(5);
@@ -129,4 +130,42 @@ async fn a_refresh_waits_for_no_place() {
         upstream.calls("/one") > 1
     };
     eventually(SOON, "the place is free again", refreshed).await;
+}
+
+/// Three sources of one upstream, whose calls take this long, and a route over them.
+fn one_after_the_other(upstream: &Upstream, script: Script, timeout: &str) -> Gateway {
+    upstream.on("/x", script);
+    let document = |name| source(name, &upstream.url("/x"), "cache: off");
+    let documents = [
+        document("a"),
+        document("b"),
+        document("c"),
+        format!("route: /all\nsources: [a, b, c]\nmax_parallel: 1\ntimeout: {timeout}\n"),
+    ];
+    Gateway::of(&documents)
+}
+
+#[tokio::test]
+async fn a_route_with_max_parallel_has_so_many_of_its_parts_in_flight() {
+    let upstream = Upstream::start();
+    let gateway = one_after_the_other(&upstream, Script::json(&json!(1)).after_ms(30), "5s");
+    let reply = gateway.get("/all").await.expect(200).json();
+    assert_eq!(names(&reply["sources_succeeded"]), ["a", "b", "c"]);
+    assert_eq!((upstream.calls("/x"), upstream.peak("/x")), (3, 1));
+    let told = gateway.ask(http::Method::GET, "/all").header("accept", "application/x-ndjson").send().await;
+    let lines: Vec<_> = told.text().lines().map(|line| line.chars().take(24).collect::<String>()).collect();
+    assert_eq!(lines.len(), 4, "{lines:?}");
+    assert_eq!((upstream.calls("/x"), upstream.peak("/x")), (6, 1));
+    gateway.get("/aggregate").await.expect(200);
+    assert!(upstream.peak("/x") > 1, "another route is not bound by it");
+}
+
+#[tokio::test]
+async fn a_part_whose_turn_does_not_come_in_time_is_not_called() {
+    let upstream = Upstream::start();
+    let gateway = one_after_the_other(&upstream, Script::hang(), "400ms");
+    let reply = gateway.get("/all").await.json();
+    assert_eq!(names(&reply["sources_failed"]), ["a", "b", "c"]);
+    assert!(reply["results"][2]["error"].as_str().unwrap().contains("`max_parallel`"), "{reply}");
+    assert_eq!(upstream.calls("/x"), 1);
 }

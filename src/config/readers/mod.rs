@@ -14,6 +14,7 @@ mod fallback;
 mod params;
 mod policies;
 mod projection;
+mod rate;
 mod request;
 mod rooted;
 mod route;
@@ -55,7 +56,6 @@ impl Node {
         values::ratio(self.get(key)?.scalar()?).ok()
     }
 
-    #[allow(dead_code, reason = "its callers come with the limits on rates")]
     fn rate(&self, key: &str) -> Option<Rate> {
         values::rate(self.get(key)?.scalar()?).ok()
     }

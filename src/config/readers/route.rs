@@ -1,5 +1,6 @@
 //! A `route:` document → its settings. Whether its sources exist is seen where all are known (`relations`).
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use http::HeaderName;
@@ -79,6 +80,7 @@ pub(crate) fn route(node: &Node, at: &At<'_>, findings: &mut Findings) -> Option
         omit: if merge { omit } else { Vec::new() },
         timeout: node.duration("timeout").unwrap_or(TIMEOUT),
         min_sources,
+        max_parallel: node.count("max_parallel").and_then(NonZeroU32::new),
         cache_key: node.word("cache_key").map_or_else(|| text.clone(), str::to_owned),
         headers: headers(node, at, findings),
         auth: access::wanted(node),

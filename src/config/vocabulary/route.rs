@@ -28,6 +28,8 @@ pub(crate) static ROUTE: Block = Block {
             "what has arrived by then is answered, the rest has failed",
         ),
         key("min_sources", Kind::Whole { min: 0, max: 10_000 }, "0", "fewer successes are an error: 502, 503 or 504"),
+        key("max_parallel", Kind::Whole { min: 1, max: 10_000 }, "", "its parts in flight at once; without it, all")
+            .nullable(),
         key("cache_key", Kind::Text, "(the path)", "tag of the entries fetched for it, for `POST /cache/invalidate`"),
         key("headers", Kind::Map(&Kind::Scalar), "{}", "added to the answer"),
         key(
@@ -40,7 +42,7 @@ pub(crate) static ROUTE: Block = Block {
         key("priority", PRIORITIES, "(normal)", "how important its requests are, where they do not say it themselves"),
     ],
     also: None,
-    not_yet: &["max_parallel", "rate_limit", "bulkhead", "load_shedding", "fallback"],
+    not_yet: &["rate_limit", "bulkhead", "load_shedding", "fallback"],
 };
 
 static PART: Block = Block {
