@@ -8,6 +8,7 @@ mod circuit_events;
 mod fetched;
 mod gate;
 mod limits;
+pub(crate) mod quota;
 mod snapshot;
 mod status;
 

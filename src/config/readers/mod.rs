@@ -10,6 +10,7 @@ mod body;
 mod breaker;
 mod cache;
 mod events;
+mod limits;
 mod params;
 mod policies;
 mod projection;
@@ -53,7 +54,6 @@ impl Node {
         values::ratio(self.get(key)?.scalar()?).ok()
     }
 
-    #[allow(dead_code, reason = "its callers come with the limits on rates")]
     fn rate(&self, key: &str) -> Option<Rate> {
         values::rate(self.get(key)?.scalar()?).ok()
     }

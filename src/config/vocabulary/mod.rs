@@ -7,6 +7,7 @@
 mod events;
 mod admission;
 mod access;
+mod limits;
 mod policies;
 mod route;
 mod server;
@@ -64,7 +65,6 @@ pub(crate) enum Kind {
     /// A ratio or this word.
     RatioOr(&'static str),
     /// `10/second`.
-    #[allow(dead_code, reason = "its keys come with the limits on rates")]
     Rate,
     Whole {
         min: u64,
@@ -80,6 +80,8 @@ pub(crate) enum Kind {
     Proxy,
     Network,
     Level,
+    /// Whose requests count together.
+    LimitKey,
     /// The name of a header that may be set or passed on.
     HeaderName,
     /// A URL, with placeholders.

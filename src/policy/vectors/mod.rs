@@ -3,6 +3,7 @@
 
 mod breaker;
 mod limiter;
+mod quota;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
