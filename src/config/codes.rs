@@ -112,6 +112,10 @@ pub(crate) const KEY_TWICE: &str = "AG-111";
 pub(crate) const NO_KEYS: &str = "AG-112";
 /// A path that begins at nothing there is.
 pub(crate) const UNKNOWN_PART: &str = "AG-059";
+/// A request that costs more than there ever is.
+pub(crate) const COST_OVER_BURST: &str = "AG-113";
+/// A limit of routes that there are none of.
+pub(crate) const LIMITS_NO_ROUTE: &str = "AG-114";
 /// A name declared twice.
 pub(crate) const DECLARED_TWICE: &str = "AG-060";
 /// A source that is not declared.

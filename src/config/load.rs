@@ -125,7 +125,7 @@ pub(crate) fn evaluate(chosen: &Chosen<'_>, left_out: &BTreeSet<String>, finding
     let mut reads: Vec<_> =
         chosen.documents.iter().filter_map(|document| read(document, defaults, &server, findings)).collect();
     relations::check(&mut reads, left_out, findings);
-    entrance::check(&server, &reads, findings);
+    entrance::check(node, &server, &reads, findings);
     let digest = render::digest(node, &reads, server.client.ca.as_ref());
     let rendered = Arc::from(render::rendered(node, &reads, &server));
     let (mut sources, mut routes) = (Vec::new(), Vec::new());

@@ -260,6 +260,10 @@ fn of_kind(node: &Node, kind: &'static Kind, name: &str) -> String {
         Kind::ListOrMap(inner, _) if !node.is_map() => list(inner),
         Kind::ListOrMap(_, inner) => map(inner),
         Kind::OneOrMany(inner) if !node.items().is_empty() => list(inner),
+        // Words of ours, under a key that mostly holds a secret.
+        Kind::LimitKey | Kind::OneOrMany(Kind::LimitKey) => {
+            node.scalar().map_or_else(String::new, |scalar| masked(scalar, ""))
+        }
         // Data that is served and shapes of data hold no secrets but those that came from outside.
         Kind::Tree | Kind::Projection if name != "body" => {
             let mut out = String::new();

@@ -23,6 +23,7 @@ use crate::policy::keys::AccessSettings;
 use crate::policy::keys::Wanted;
 use crate::policy::outcome::Classify;
 use crate::policy::priority::Priority;
+use crate::policy::quota::LimitSettings;
 use crate::shape::Path;
 use crate::shape::Projection;
 use crate::shape::Shape;
@@ -56,6 +57,10 @@ pub(crate) struct ServerSpec {
     pub(crate) priority_header: Option<HeaderName>,
     /// Who may ask; `None`: everybody.
     pub(crate) auth: Option<AccessSettings>,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub(crate) trusted_proxies: Vec<Network>,
+    /// Limits of clients, in the order written.
+    pub(crate) rate_limits: Vec<Arc<LimitSettings>>,
     pub(crate) cache: StoreLimits,
     pub(crate) client: ClientSpec,
     pub(crate) reload: ReloadSpec,
@@ -375,6 +380,8 @@ pub(crate) struct RouteSpec {
     /// Whether it wants a key; `None`: as the server says.
     pub(crate) auth: Option<Wanted>,
     pub(crate) priority: Option<Priority>,
+    /// A limit of clients for it alone.
+    pub(crate) rate_limit: Option<Arc<LimitSettings>>,
 }
 
 /// One source of a route.

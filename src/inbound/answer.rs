@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 
 use crate::base::Rope;
 use crate::request::After;
+use crate::request::Pass;
 use crate::request::Reply;
 use crate::request::ReplyBody;
 use crate::request::Shared;
@@ -26,7 +27,12 @@ pub(crate) enum Answer {
         after: Option<Box<Afterwards>>,
     },
     /// Pieces that come as sources answer. Dropping it tells the work behind it that the client has left.
-    Progressive(mpsc::Receiver<Bytes>),
+    Progressive {
+        pieces: mpsc::Receiver<Bytes>,
+        /// The request is in flight as long as its answer is.
+        #[expect(dead_code, reason = "what counts is when it is dropped")]
+        pass: Pass,
+    },
     /// What the control plane answers, and what is compressed.
     Other(Body),
 }
@@ -51,7 +57,7 @@ impl Answer {
             ReplyBody::Whole(rope) => {
                 Self::Whole { rope, after: Some(Box::new(Afterwards { shared: Arc::clone(shared), after })) }
             }
-            ReplyBody::Progressive(pieces) => Self::Progressive(pieces),
+            ReplyBody::Progressive(pieces) => Self::Progressive { pieces, pass: after.pass },
         }
     }
 }
@@ -72,7 +78,7 @@ impl hyper::body::Body for Answer {
                 let rope = std::mem::take(rope);
                 Poll::Ready((rope.len() > 0).then(|| Ok(Frame::data(rope))))
             }
-            Self::Progressive(pieces) => {
+            Self::Progressive { pieces, .. } => {
                 pieces.poll_recv(cx).map(|piece| piece.map(|piece| Ok(Frame::data(piece.into()))))
             }
             Self::Other(body) => Pin::new(body)
@@ -84,7 +90,7 @@ impl hyper::body::Body for Answer {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Whole { rope, .. } => rope.len() == 0,
-            Self::Progressive(_) => false,
+            Self::Progressive { .. } => false,
             Self::Other(body) => body.is_end_stream(),
         }
     }
@@ -92,7 +98,7 @@ impl hyper::body::Body for Answer {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Whole { rope, .. } => SizeHint::with_exact(u64::try_from(rope.len()).unwrap_or(u64::MAX)),
-            Self::Progressive(_) => SizeHint::default(),
+            Self::Progressive { .. } => SizeHint::default(),
             Self::Other(body) => body.size_hint(),
         }
     }

@@ -8,11 +8,13 @@ use crate::inbound::server::Server;
 use crate::live::Gate;
 use crate::live::LiveSource;
 use crate::live::Snapshot;
+use crate::live::quota::LiveQuota;
 use crate::plan::CallPlan;
 use crate::record::BreakerGauge;
 use crate::record::CacheGauges;
 use crate::record::ConfigGauges;
 use crate::record::LimiterGauges;
+use crate::record::QuotaGauges;
 use crate::record::RateGauges;
 use crate::record::Scrape;
 use crate::record::SourceLimitGauges;
@@ -68,6 +70,7 @@ pub(crate) fn text(server: &Server) -> String {
     let load = server.status.last();
     let uptime = now.since(server.started);
     let scrape = Scrape {
+        quotas: snapshot.quotas.iter().map(|quota| quota_gauges(quota)).collect(),
         breakers: breakers.collect(),
         limiters: limiters(&snapshot),
         source_limits: source_limits(&snapshot, now),
@@ -99,4 +102,17 @@ pub(crate) fn text(server: &Server) -> String {
         version: env!("CARGO_PKG_VERSION"),
     };
     server.shared.metrics.encode(&scrape)
+}
+
+fn quota_gauges(quota: &LiveQuota) -> QuotaGauges {
+    let counts = quota.counts();
+    QuotaGauges {
+        limit: Arc::clone(&quota.set.name),
+        keys: quota.keys().into(),
+        allowed: counts.allowed,
+        limited: counts.limited,
+        concurrent: counts.concurrent,
+        overflowed: counts.overflowed,
+        refunded: counts.refunded,
+    }
 }

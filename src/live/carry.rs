@@ -15,6 +15,7 @@ use crate::live::circuit::tell;
 use crate::live::gate::Gate;
 use crate::live::limits::Of;
 use crate::live::limits::SourceLimits;
+use crate::live::quota::LiveQuota;
 use crate::live::snapshot::LiveRoute;
 use crate::live::snapshot::LiveSource;
 use crate::live::snapshot::Snapshot;
@@ -24,6 +25,7 @@ use crate::plan::Plan;
 use crate::plan::SourcePlan;
 use crate::policy::limiter::LimiterSettings;
 use crate::policy::limiter::QueueOrder;
+use crate::policy::quota::LimitSettings;
 use crate::record::Event;
 use crate::record::Events;
 use crate::record::InvalidationCause;
@@ -82,7 +84,19 @@ impl Carry<'_> {
         let single = route(SINGLE, SINGLE_TAG);
         let gate_metrics = self.metrics.limiter("global");
         let generation = self.previous.map_or(1, |previous| previous.generation + 1);
-        Snapshot { plan, sources, routes, cache, gate, gate_metrics, generation, loaded_at: self.wall, single }
+        let quotas = self.quotas(&plan);
+        Snapshot { plan, sources, routes, cache, gate, gate_metrics, quotas, generation, loaded_at: self.wall, single }
+    }
+
+    /// The limits of clients, each with what it remembered under its name.
+    fn quotas(&self, plan: &Plan) -> Vec<Arc<LiveQuota>> {
+        let now = self.clock.now();
+        let before = self.previous.map(|previous| previous.quotas.as_slice()).unwrap_or_default();
+        let carried = |set: &Arc<LimitSettings>| {
+            let before = before.iter().find(|before| before.set.name == set.name);
+            Arc::new(LiveQuota::carried(set, before.map(|before| &**before), now))
+        };
+        plan.limits.iter().map(carried).collect()
     }
 
     /// The sources that the next configuration no longer has.

@@ -9,6 +9,7 @@ mod fetched;
 mod gate;
 mod limits;
 mod rate;
+pub(crate) mod quota;
 mod snapshot;
 mod status;
 

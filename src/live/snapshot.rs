@@ -14,6 +14,7 @@ use crate::live::cache::Tag;
 use crate::live::circuit::Circuit;
 use crate::live::gate::Gate;
 use crate::live::limits::SourceLimits;
+use crate::live::quota::LiveQuota;
 use crate::outbound::Client;
 use crate::plan::Plan;
 use crate::plan::RoutePlan;
@@ -35,6 +36,8 @@ pub(crate) struct Snapshot {
     /// The global semaphore over all sources.
     pub(crate) gate: Arc<Gate>,
     pub(crate) gate_metrics: Arc<LimiterMetrics>,
+    /// Limits of clients, in the order of `plan.limits`.
+    pub(crate) quotas: Vec<Arc<LiveQuota>>,
     /// Counts applied configurations, from 1.
     pub(crate) generation: u64,
     pub(crate) loaded_at: SystemTime,

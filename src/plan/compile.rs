@@ -18,6 +18,7 @@ use crate::config::spec::Spec;
 use crate::config::spec::Upstream;
 use crate::plan::door::DoorPlan;
 use crate::plan::door::Doors;
+use crate::plan::door::RouteDoor;
 use crate::plan::route::PartPlan;
 use crate::plan::route::RoutePlan;
 use crate::plan::source::CallPlan;
@@ -26,6 +27,7 @@ use crate::plan::source::HttpPlan;
 use crate::plan::source::SourcePlan;
 use crate::plan::table::RouteTable;
 use crate::plan::table::Target;
+use crate::policy::quota::LimitSettings;
 use crate::shape::Format;
 use crate::shape::Projection;
 use crate::shape::Shape;
@@ -49,6 +51,8 @@ pub(crate) struct Plan {
     pub(crate) table: RouteTable,
     /// The door of `/aggregate/{source}`.
     pub(crate) single: DoorPlan,
+    /// Limits of clients: the server's, then those of routes.
+    pub(crate) limits: Vec<Arc<LimitSettings>>,
     pub(crate) digest: String,
     /// The configuration in force, secrets as `***`.
     pub(crate) rendered: Arc<str>,
@@ -64,10 +68,10 @@ pub(crate) fn compile(spec: Spec) -> Plan {
     let mut routes: Vec<Arc<RoutePlan>> =
         spec.routes.into_iter().map(|route| Arc::new(self::route(route, &by_name, &mut doors))).collect();
     if !routes.iter().any(|route| &*route.path == AGGREGATE.0 && route.method == Method::GET) {
-        routes.insert(0, Arc::new(aggregate(&sources, doors.of(None, None))));
+        routes.insert(0, Arc::new(aggregate(&sources, doors.plain(AGGREGATE.0))));
     }
     let alone = sources.iter().enumerate().map(|(place, source)| part(source, place)).collect();
-    let door = doors.of(None, None);
+    let door = doors.plain("/aggregate/{source}");
     let mut table = RouteTable::default();
     let numbered = routes.iter().enumerate();
     let targets = numbered.map(|(place, route)| (&*route.path, route.method.clone(), Target::Route(place)));
@@ -77,17 +81,8 @@ pub(crate) fn compile(spec: Spec) -> Plan {
             tracing::error!(path, %clash, "route left out");
         }
     }
-    Plan {
-        server: spec.server,
-        sources,
-        by_name,
-        alone,
-        routes,
-        table,
-        single: door,
-        digest: spec.digest,
-        rendered: spec.rendered,
-    }
+    let (server, digest, rendered, limits) = (spec.server, spec.digest, spec.rendered, doors.limits());
+    Plan { server, sources, by_name, alone, routes, table, single: door, limits, digest, rendered }
 }
 
 fn source(spec: SourceSpec, server: &ServerSpec, by_name: &HashMap<Name, usize>) -> SourcePlan {
@@ -137,7 +132,8 @@ fn source(spec: SourceSpec, server: &ServerSpec, by_name: &HashMap<Name, usize>)
 }
 
 fn route(spec: RouteSpec, by_name: &HashMap<Name, usize>, doors: &mut Doors) -> RoutePlan {
-    let door = doors.of(spec.auth, spec.priority);
+    let own = RouteDoor { auth: spec.auth, priority: spec.priority, limit: spec.rate_limit };
+    let door = doors.of(&spec.path, &spec.method, own);
     let parts = spec.parts.iter().filter_map(|part| by_name.get(&part.source).map(|place| PartPlan::new(part, *place)));
     let whole = matches!(spec.project, Projection::Whole) && spec.omit.is_empty();
     let shape = Shape { format: Format::Json, success_when: None, projection: spec.project, omit: spec.omit };

@@ -11,6 +11,7 @@ pub(crate) mod limiter;
 pub(crate) mod outcome;
 pub(crate) mod priority;
 pub(crate) mod rate;
+pub(crate) mod quota;
 
 #[cfg(test)]
 mod vectors;

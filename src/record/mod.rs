@@ -32,6 +32,7 @@ pub(crate) use metrics::ConfigGauges;
 pub(crate) use metrics::LimiterGauges;
 pub(crate) use metrics::LimiterMetrics;
 pub(crate) use metrics::Metrics;
+pub(crate) use metrics::QuotaGauges;
 pub(crate) use metrics::RateGauges;
 pub(crate) use metrics::ReloadResult;
 pub(crate) use metrics::Role;

@@ -66,7 +66,7 @@ pub(crate) fn route(
         headers.remove(header::CONTENT_TYPE);
     }
     let audit = record(ctx, route, handles, &placed, &summary, status);
-    let after = After { audit, refreshes: gathered.refreshes };
+    let after = After { audit, refreshes: gathered.refreshes, ..After::default() };
     Ok(Reply { status, headers, body: ReplyBody::Whole(body), after })
 }
 
@@ -90,7 +90,7 @@ pub(crate) fn rest(
     text.number(status.as_u16());
     text.text("}");
     let audit = record(ctx, route, handles, &placed, &summary, status);
-    (text.into_bytes(), After { audit, refreshes: gathered.refreshes })
+    (text.into_bytes(), After { audit, refreshes: gathered.refreshes, ..After::default() })
 }
 
 /// Counts and logs an answer, and makes its audit record where one is kept.

@@ -34,7 +34,9 @@ pub(crate) struct Problem {
 
 #[derive(Debug)]
 struct Rest {
-    /// The last part of `urn:aggd:problem:NAME`; stable.
+    /// What the type begins with: our own, or a list of others.
+    types: &'static str,
+    /// The last part of the type; stable.
     name: &'static str,
     title: &'static str,
     detail: String,
@@ -49,8 +51,15 @@ impl Problem {
     /// A problem with no members of its own.
     pub(crate) fn new(status: StatusCode, name: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
         let detail = detail.into();
-        let rest = Rest { name, title, detail, more: Map::new(), tail: Vec::new(), headers: Vec::new() };
+        let types = "urn:aggd:problem:";
+        let rest = Rest { types, name, title, detail, more: Map::new(), tail: Vec::new(), headers: Vec::new() };
         Self { status, rest: Box::new(rest) }
+    }
+
+    /// Of a type that everybody knows, from IANA's list, rather than of our own.
+    pub(crate) fn registered(mut self) -> Self {
+        self.rest.types = "https://iana.org/assignments/http-problem-types#";
+        self
     }
 
     /// Adds a member.
@@ -166,7 +175,7 @@ impl Problem {
     /// The body; `instance` is the request's id.
     pub(crate) fn body(&self, request_id: &str) -> Vec<u8> {
         let mut members = Map::new();
-        members.insert("type".into(), format!("urn:aggd:problem:{}", self.rest.name).into());
+        members.insert("type".into(), [self.rest.types, self.rest.name].concat().into());
         members.insert("title".into(), self.rest.title.into());
         members.insert("status".into(), self.status.as_u16().into());
         members.insert("detail".into(), self.rest.detail.as_str().into());

@@ -27,6 +27,7 @@ pub(crate) use context::Shared;
 pub(crate) use context::Trace;
 pub(crate) use context::query_pairs;
 pub(crate) use error::Problem;
+pub(crate) use front::Pass;
 pub(crate) use reply::After;
 pub(crate) use reply::Reply;
 pub(crate) use reply::ReplyBody;
@@ -75,7 +76,7 @@ pub(crate) async fn run(shared: &Arc<Shared>, ask: Ask<'_>) -> Option<Reply> {
             Err(problem) => Err(problem),
         },
     };
-    Some(answer.unwrap_or_else(refused))
+    Some(entry.leave(answer.unwrap_or_else(refused)))
 }
 
 /// The methods that a path of the data plane answers; `None`: it is not of the data plane.

@@ -9,6 +9,7 @@ use crate::base::Rope;
 use crate::record::AuditRecord;
 use crate::request::context::Shared;
 use crate::request::flight::Refresh;
+use crate::request::front::Pass;
 
 /// An answer, complete.
 pub(crate) struct Reply {
@@ -30,12 +31,13 @@ pub(crate) enum ReplyBody {
 pub(crate) struct After {
     pub(crate) audit: Option<AuditRecord>,
     pub(crate) refreshes: Vec<Refresh>,
+    pub(crate) pass: Pass,
 }
 
 impl After {
     /// Whether there is nothing to do.
     pub(crate) fn is_nothing(&self) -> bool {
-        self.audit.is_none() && self.refreshes.is_empty()
+        self.audit.is_none() && self.refreshes.is_empty() && self.pass.is_nothing()
     }
 
     /// Does it: the audit record is queued, refreshes start. Needs a tokio runtime around it, and waits for nothing.
@@ -46,5 +48,6 @@ impl After {
         for refresh in self.refreshes {
             refresh.start();
         }
+        drop(self.pass);
     }
 }

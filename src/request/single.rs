@@ -151,7 +151,7 @@ fn reply(ctx: &Context<'_>, source: &LiveSource, (plan, part): Placed<'_>, raw: 
             headers.remove(header::CONTENT_TYPE);
         }
     }
-    let after = After { audit: audit(ctx, source, part, status), refreshes: Vec::new() };
+    let after = After { audit: audit(ctx, source, part, status), ..After::default() };
     Reply { status, headers, body: ReplyBody::Whole(body), after }
 }
 

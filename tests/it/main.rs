@@ -28,6 +28,7 @@ mod history;
 mod hostile;
 mod limits;
 mod rates;
+mod quotas;
 mod reloading;
 mod security;
 mod surface;

@@ -161,6 +161,7 @@ fn scalar_of_kind(scalar: &Scalar, kind: &Kind) -> Result<(), Problem> {
         Kind::Database => values::database(scalar, Path::new("")).map(drop),
         Kind::Proxy => values::proxy(scalar).map(drop),
         Kind::Network => values::network(scalar).map(drop),
+        Kind::LimitKey => values::limit_key(scalar).map(drop),
         Kind::Level => values::level(scalar).map(drop),
         Kind::HeaderName => values::header_name(scalar).map(drop),
         Kind::Selector => values::selector(scalar).map(drop),

@@ -11,6 +11,7 @@ mod breaker;
 mod cache;
 mod events;
 mod fallback;
+mod limits;
 mod params;
 mod policies;
 mod projection;

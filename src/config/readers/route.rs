@@ -16,6 +16,7 @@ use crate::config::findings::problem;
 use crate::config::node::Entry;
 use crate::config::node::Node;
 use crate::config::readers::access;
+use crate::config::readers::limits;
 use crate::config::readers::projection;
 use crate::config::readers::request::header_key;
 use crate::config::readers::rooted;
@@ -84,9 +85,18 @@ pub(crate) fn route(node: &Node, at: &At<'_>, findings: &mut Findings) -> Option
         cache_key: node.word("cache_key").map_or_else(|| text.clone(), str::to_owned),
         headers: headers(node, at, findings),
         auth: access::wanted(node),
+        rate_limit: limits::of_route(node, &known_as(node, &text), at, findings),
         priority: node.word("priority").and_then(|word| word.parse().ok()),
         path: text,
     })
+}
+
+/// What the limits and metrics of a route know it by: its path, with its method where that is not GET.
+fn known_as(node: &Node, path: &str) -> String {
+    match node.word("method").filter(|method| *method != "GET") {
+        Some(method) => format!("{method} {path}"),
+        None => path.to_owned(),
+    }
 }
 
 fn envelope_projection(node: &Node, respond: Respond, at: &At<'_>, findings: &mut Findings) {
@@ -217,7 +227,7 @@ fn route_value(name: &str, path: Option<&[String]>) -> Result<RouteValue, Proble
 }
 
 /// What an answer has in any case, and says truly of itself.
-const OF_THE_ANSWER: [&str; 12] = [
+const OF_THE_ANSWER: [&str; 14] = [
     "age",
     "aggd-completed",
     "aggd-degraded",
@@ -226,6 +236,8 @@ const OF_THE_ANSWER: [&str; 12] = [
     "content-type",
     "date",
     "etag",
+    "ratelimit",
+    "ratelimit-policy",
     "retry-after",
     "server-timing",
     "traceparent",

@@ -16,12 +16,14 @@ use crate::config::node::Node;
 use crate::config::node::Scalar;
 use crate::config::readers::access;
 use crate::config::readers::events;
+use crate::config::readers::limits;
 use crate::config::spec::ClientSpec;
 use crate::config::spec::Database;
 use crate::config::spec::DeadlineSpec;
 use crate::config::spec::Limits;
 use crate::config::spec::Listen;
 use crate::config::spec::LogFormat;
+use crate::config::spec::Network;
 use crate::config::spec::OnInvalid;
 use crate::config::spec::Pem;
 use crate::config::spec::ReloadSpec;
@@ -63,10 +65,12 @@ pub(crate) fn server(node: &Node, base: &Path, included: &Included, findings: &m
         admin_listen,
         admin_token: admin.and_then(|admin| admin.word("token")).map(Secret::new),
         database: database.unwrap_or_else(|| Database::Sqlite(base.join("aggd.db"))),
-        limits: limits(block("limits")),
+        limits: server_limits(block("limits")),
         deadline: deadline(block("deadline")),
         priority_header: header(node, "priority_header", Some(PRIORITY_HEADER)),
         auth: access::access(node, findings),
+        trusted_proxies: networks(node.get("trusted_proxies")),
+        rate_limits: limits::limits(node, findings),
         cache: store(block("cache")),
         client: client(block("client"), base, included, findings),
         reload: reload(block("reload")),
@@ -92,7 +96,7 @@ fn scalar<'a>(node: &'a Node, key: &str) -> Option<&'a Scalar> {
     node.get(key).and_then(Node::scalar)
 }
 
-fn limits(node: &Node) -> Limits {
+fn server_limits(node: &Node) -> Limits {
     Limits {
         concurrency: node.count("concurrency").unwrap_or(LIMITS.concurrency),
         max_waiting: node.count("max_waiting").unwrap_or(LIMITS.max_waiting),
@@ -134,7 +138,6 @@ fn client(node: &Node, base: &Path, included: &Included, findings: &mut Findings
     {
         findings.error(&at.key("user_agent"), node.spot_of("user_agent"), problem);
     }
-    let networks = node.get("deny_networks").map(Node::items).unwrap_or_default();
     ClientSpec {
         user_agent: node
             .word("user_agent")
@@ -145,8 +148,13 @@ fn client(node: &Node, base: &Path, included: &Included, findings: &mut Findings
         proxy: scalar(node, "proxy").and_then(|scalar| values::proxy(scalar).ok()),
         ca: pem(node, base, included, findings),
         allow_private_networks: node.switch("allow_private_networks").unwrap_or(true),
-        deny_networks: networks.iter().filter_map(|network| values::network(network.scalar()?).ok()).collect(),
+        deny_networks: networks(node.get("deny_networks")),
     }
+}
+
+fn networks(list: Option<&Node>) -> Vec<Network> {
+    let items = list.map(Node::items).unwrap_or_default();
+    items.iter().filter_map(|network| values::network(network.scalar()?).ok()).collect()
 }
 
 fn pem(node: &Node, base: &Path, included: &Included, findings: &mut Findings) -> Option<Pem> {

@@ -2,6 +2,7 @@
 
 mod address;
 mod header;
+mod limit_key;
 mod quantity;
 mod rate;
 
@@ -13,6 +14,7 @@ pub(crate) use address::proxy;
 pub(crate) use header::header_name;
 pub(crate) use header::header_name_of;
 pub(crate) use header::header_value;
+pub(crate) use limit_key::limit_key;
 pub(crate) use quantity::duration;
 pub(crate) use quantity::number;
 pub(crate) use quantity::ratio;

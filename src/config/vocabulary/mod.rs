@@ -7,6 +7,7 @@
 mod events;
 mod admission;
 mod access;
+mod limits;
 mod policies;
 mod route;
 mod server;
@@ -79,6 +80,8 @@ pub(crate) enum Kind {
     Proxy,
     Network,
     Level,
+    /// Whose requests count together.
+    LimitKey,
     /// The name of a header that may be set or passed on.
     HeaderName,
     /// A URL, with placeholders.

@@ -4,6 +4,7 @@ use crate::config::vocabulary::Block;
 use crate::config::vocabulary::Kind;
 use crate::config::vocabulary::access::PRIORITIES;
 use crate::config::vocabulary::key;
+use crate::config::vocabulary::limits::ROUTE_LIMIT;
 
 /// A `route:` document.
 pub(crate) static ROUTE: Block = Block {
@@ -39,10 +40,11 @@ pub(crate) static ROUTE: Block = Block {
             "whether it wants a key; `off`: keys are not looked at",
         )
         .or_off(),
+        key("rate_limit", Kind::Block(&ROUTE_LIMIT), "", "how much each client may ask of it, besides `rate_limits`"),
         key("priority", PRIORITIES, "(normal)", "how important its requests are, where they do not say it themselves"),
     ],
     also: None,
-    not_yet: &["rate_limit", "bulkhead", "load_shedding", "fallback"],
+    not_yet: &["bulkhead", "load_shedding", "fallback"],
 };
 
 static PART: Block = Block {

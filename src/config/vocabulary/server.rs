@@ -6,6 +6,7 @@ use crate::config::vocabulary::Kind;
 use crate::config::vocabulary::POLICIES;
 use crate::config::vocabulary::access::ACCESS;
 use crate::config::vocabulary::key;
+use crate::config::vocabulary::limits::LIMIT;
 
 const COUNT: Kind = Kind::Whole { min: 1, max: 10_000_000 };
 const COUNT_OR_NONE: Kind = Kind::Whole { min: 0, max: 10_000_000 };
@@ -30,6 +31,18 @@ pub(crate) static SERVER: Block = Block {
         )
         .or_off(),
         key("auth", Kind::Block(&ACCESS), "", "who may ask; without it everybody may"),
+        key(
+            "rate_limits",
+            Kind::List(&Kind::Block(&LIMIT)),
+            "[]",
+            "how much each client may ask; every one that fits holds",
+        ),
+        key(
+            "trusted_proxies",
+            Kind::List(&Kind::Network),
+            "[]",
+            "networks of proxies whose `X-Forwarded-For` is believed",
+        ),
         key("cache", Kind::Block(&STORE), "{}", "bounds of the in-memory store; a source's cache is its own `cache`"),
         key("client", Kind::Block(&CLIENT), "{}", "the HTTP client that all sources share"),
         key("reload", Kind::Block(&RELOAD), "{}", "how changes of these files are seen and applied"),
@@ -38,7 +51,7 @@ pub(crate) static SERVER: Block = Block {
         key("defaults", Kind::Block(&POLICIES), "{}", "policies of every source; a source's own key wins, key by key"),
     ],
     also: None,
-    not_yet: &["tls", "redis", "rate_limits", "load_shedding", "background", "trusted_proxies", "webhooks"],
+    not_yet: &["tls", "redis", "load_shedding", "background", "webhooks"],
 };
 
 static ADMIN: Block = Block {

@@ -4,6 +4,7 @@
 mod breaker;
 mod limiter;
 mod rate;
+mod quota;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -18,6 +18,8 @@ use crate::record::metrics::family::alone;
 use crate::record::metrics::family::by;
 use crate::record::metrics::family::number;
 use crate::record::metrics::limits::SourceLimitGauges;
+use crate::record::metrics::quota;
+use crate::record::metrics::quota::QuotaGauges;
 
 /// The state of everything that is not counted here, at one moment.
 #[derive(Debug)]
@@ -28,6 +30,8 @@ pub(crate) struct Scrape {
     pub(crate) limiters: Vec<LimiterGauges>,
     /// The further limits of sources.
     pub(crate) source_limits: SourceLimitGauges,
+    /// The limits of clients.
+    pub(crate) quotas: Vec<QuotaGauges>,
     /// The cache store.
     pub(crate) cache: CacheGauges,
     /// The audit queue; `None` with `database: off`.
@@ -103,6 +107,7 @@ impl Scrape {
         breakers(&self.breakers, families);
         limiters(&self.limiters, families);
         self.source_limits.families(families);
+        quota::families(&self.quotas, families);
         self.cache.families(families);
         if let Some(audit) = &self.audit {
             families.extend([

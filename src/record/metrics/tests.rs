@@ -21,6 +21,7 @@ use crate::record::metrics::CacheResult;
 use crate::record::metrics::ConfigGauges;
 use crate::record::metrics::LimiterGauges;
 use crate::record::metrics::Metrics;
+use crate::record::metrics::QuotaGauges;
 use crate::record::metrics::ReloadResult;
 use crate::record::metrics::Role;
 use crate::record::metrics::Scrape;
@@ -58,6 +59,15 @@ fn scrape() -> Scrape {
             counts: LimiterCounts { rejected_deadline: 8, ..LimiterCounts::default() },
         }],
         source_limits: SourceLimitGauges::default(),
+        quotas: vec![QuotaGauges {
+            limit: "default".into(),
+            keys: 12,
+            allowed: 9,
+            limited: 5,
+            concurrent: 1,
+            overflowed: 2,
+            refunded: 3,
+        }],
         cache: CacheGauges {
             entries: 7,
             bytes: 4120,

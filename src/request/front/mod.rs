@@ -1,22 +1,39 @@
 //! What a request must pass before any work is done for it: [`enter`] is the order of it. Its route is known, nothing
 //! of its query is read yet, and nothing is started.
 
+mod address;
 mod caller;
+mod limits;
 mod refusals;
 
 use std::sync::Arc;
 
+use crate::base::Name;
 use crate::live::Snapshot;
+use crate::live::quota::Receipt;
 use crate::plan::DoorPlan;
 use crate::policy::keys::ApiKey;
 use crate::policy::priority::Priority;
 use crate::request::context::Ask;
 use crate::request::context::Shared;
 use crate::request::error::Problem;
+use crate::request::front::limits::Headers;
+use crate::request::reply::Reply;
 
 /// What a request that may come in comes in as.
+#[derive(Default)]
 pub(crate) struct Entry {
     pub(crate) priority: Priority,
+    /// Of its answer, whatever that will be.
+    headers: Headers,
+    pass: Pass,
+}
+
+/// What a request holds from when it comes in until its answer is written, or the client has left.
+#[derive(Default)]
+pub(crate) struct Pass {
+    /// Its places among the requests in flight of one client.
+    quota: Option<Box<Receipt>>,
 }
 
 /// Lets a request in, or says why not.
@@ -26,12 +43,46 @@ pub(crate) fn enter(
     ask: &Ask<'_>,
     door: &DoorPlan,
 ) -> Result<Entry, Problem> {
-    if ask.peer.is_none() {
-        // Who runs the process need not show a key to it.
-        return Ok(Entry { priority: priority(snapshot, ask, door, None) });
-    }
+    let Some(peer) = ask.peer else {
+        // Who runs the process need not show a key to it, nor is he held to what clients may.
+        let priority = priority(snapshot, ask, door, None);
+        note(shared, ask, priority);
+        limits::note(shared, snapshot, ask, door);
+        return Ok(Entry { priority, ..Entry::default() });
+    };
     let key = caller::identify(shared, snapshot, ask, door.wanted)?;
-    Ok(Entry { priority: priority(snapshot, ask, door, key) })
+    let priority = priority(snapshot, ask, door, key);
+    if door.limits.is_empty() {
+        return Ok(Entry { priority, ..Entry::default() });
+    }
+    let (headers, receipt) = limits::take(shared, snapshot, ask, door, key, peer)?;
+    Ok(Entry { priority, headers, pass: Pass { quota: receipt.in_flight() } })
+}
+
+impl Entry {
+    /// The answer of a request that was let in: it tells of the limits, and gives places back once it is written.
+    pub(crate) fn leave(self, mut reply: Reply) -> Reply {
+        for (name, value) in self.headers {
+            reply.headers.insert(name, value);
+        }
+        reply.after.pass = self.pass;
+        reply
+    }
+}
+
+impl Pass {
+    /// Whether it holds nothing.
+    pub(crate) fn is_nothing(&self) -> bool {
+        self.quota.is_none()
+    }
+}
+
+/// Notes a priority, where it is not everybody's.
+fn note(shared: &Shared, ask: &Ask<'_>, priority: Priority) {
+    let tells = ask.trail.is_on() && priority != Priority::default();
+    if let Some(request) = Name::parse("request").filter(|_| tells) {
+        ask.trail.note(&shared.clock, &request, || format!("priority {}", priority.as_str()));
+    }
 }
 
 /// What the request is treated as: what it asks for, else what its route says, up to what its key may have.

@@ -51,7 +51,10 @@ async fn every_metric_is_told_and_every_metric_told_is_there() {
         source("a", &upstream.url("/a"), ""),
         source("b", &upstream.url("/b"), "fallback: [{ value: 1 }]\nbreaker: { failure_threshold: 1 }"),
     ];
-    let gateway = Setup::new().server("database: sqlite://audit.db").sources(&documents).start();
+    let gateway = Setup::new()
+        .server("database: sqlite://audit.db\nrate_limits: [{ name: default, rate: 100/s }]")
+        .sources(&documents)
+        .start();
     // Some are there only once there is something to count.
     gateway.get("/aggregate").await.expect(200);
     gateway.ask(Method::GET, "/aggregate").header("x-request-timeout", "1ms").send().await.expect(504);
