@@ -338,7 +338,7 @@ async fn routes_merge_project_and_fill_parameters() {
         "route: /cities/{city}\nrespond: merge\nheaders: { X-Team: maps }\n\
          sources:\n  place: { source: geo, params: { name: \"{path.city}\" }, required: true }\n  \
          news: { params: { q: \"{path.city}\", lang: \"{query.lang}\" } }\n\
-         project: { city: $.place.lat, headlines: \"$.news[:1].title\" }\nomit: [$.nothing]\n"
+         project: { city: $.place.lat, headlines: \"$.news[:1].title\" }\nomit: [\"$.headlines[7]\"]\n"
             .to_owned(),
     ]);
     let reply = gateway.get("/cities/Berlin").await.expect(200);
