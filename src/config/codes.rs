@@ -132,3 +132,5 @@ pub(crate) const UNKNOWN_PARAM: &str = "AG-068";
 pub(crate) const PART_TWICE: &str = "AG-069";
 /// Not a rate.
 pub(crate) const BAD_RATE: &str = "AG-080";
+/// A cost that can never be paid, or that is no number.
+pub(crate) const RATE_COST: &str = "AG-081";

@@ -22,7 +22,7 @@ pub(crate) async fn page(server: &Server) -> Value {
     for source in snapshot.sources.iter().filter(|source| matches!(source.plan.call, CallPlan::Http(_))) {
         any_degraded |= source.view(now).state.is_degraded();
         let mut upstream = circuit(source, now);
-        upstream.insert("limits".into(), limits(source));
+        upstream.insert("limits".into(), limits(source, now));
         upstreams.insert(source.plan.name.to_string(), upstream.into());
     }
     let cache = snapshot.cache.stats(now);
@@ -81,13 +81,22 @@ pub(crate) fn circuit(source: &LiveSource, now: Moment) -> Map<String, Value> {
 }
 
 /// How full its limits are; those that are off are left out.
-fn limits(source: &LiveSource) -> Value {
+fn limits(source: &LiveSource, now: Moment) -> Value {
     let mut body = Map::new();
     if let Some(bulkhead) = &source.limits.bulkhead {
         let gate = &bulkhead.gate;
         body.insert("active".into(), gate.active().into());
         body.insert("limit".into(), gate.limit().into());
         body.insert("waiting".into(), gate.waiting().into());
+    }
+    if let Some(rate) = &source.limits.rate {
+        let view = rate.gate.view(now);
+        let mut shown = Map::from_iter([("tokens".into(), view.tokens.into()), ("burst".into(), view.burst.into())]);
+        shown.insert("waiting".into(), view.waiting.into());
+        if !view.paused_for.is_zero() {
+            shown.insert("paused_for_seconds".into(), seconds(view.paused_for));
+        }
+        body.insert("rate".into(), shown.into());
     }
     body.into()
 }

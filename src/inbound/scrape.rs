@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use crate::base::Moment;
 use crate::inbound::server::Server;
 use crate::live::Gate;
 use crate::live::LiveSource;
@@ -12,7 +13,9 @@ use crate::record::BreakerGauge;
 use crate::record::CacheGauges;
 use crate::record::ConfigGauges;
 use crate::record::LimiterGauges;
+use crate::record::RateGauges;
 use crate::record::Scrape;
+use crate::record::SourceLimitGauges;
 use crate::record::limiter_of_source;
 
 /// The global semaphore, and each source's bulkhead.
@@ -30,6 +33,22 @@ fn limiters(snapshot: &Snapshot) -> Vec<LimiterGauges> {
     };
     let called = snapshot.sources.iter().filter(|source| matches!(source.plan.call, CallPlan::Http(_)));
     std::iter::once(gauges("global".to_owned(), &snapshot.gate)).chain(called.filter_map(bulkhead)).collect()
+}
+
+/// The further limits of the sources that have them.
+fn source_limits(snapshot: &Snapshot, now: Moment) -> SourceLimitGauges {
+    let rates = snapshot.sources.iter().filter_map(|source| {
+        let gate = &source.limits.rate.as_ref()?.gate;
+        let view = gate.view(now);
+        Some(RateGauges {
+            source: source.plan.name.clone(),
+            tokens: view.tokens.into(),
+            waiting: view.waiting.into(),
+            paused: !view.paused_for.is_zero(),
+            refused: gate.counts(),
+        })
+    });
+    SourceLimitGauges { rates: rates.collect() }
 }
 
 /// The metrics page.
@@ -51,6 +70,7 @@ pub(crate) fn text(server: &Server) -> String {
     let scrape = Scrape {
         breakers: breakers.collect(),
         limiters: limiters(&snapshot),
+        source_limits: source_limits(&snapshot, now),
         cache: CacheGauges {
             entries: counted.entries,
             bytes: counted.bytes,

@@ -13,6 +13,7 @@ use crate::live::cache::Scope;
 use crate::live::circuit::Circuit;
 use crate::live::circuit::tell;
 use crate::live::gate::Gate;
+use crate::live::limits::Of;
 use crate::live::limits::SourceLimits;
 use crate::live::snapshot::LiveRoute;
 use crate::live::snapshot::LiveSource;
@@ -22,10 +23,10 @@ use crate::plan::CallPlan;
 use crate::plan::Plan;
 use crate::plan::SourcePlan;
 use crate::policy::limiter::LimiterSettings;
+use crate::policy::limiter::QueueOrder;
 use crate::record::Event;
 use crate::record::Events;
 use crate::record::InvalidationCause;
-use crate::policy::limiter::QueueOrder;
 use crate::record::Metrics;
 
 /// The path under which single-source requests are counted and logged.
@@ -123,8 +124,8 @@ impl Carry<'_> {
             CallPlan::Static(_) => None,
         };
         let metrics = self.metrics.source(&plan.name, plan.endpoint());
-        let to = (&plan.name, self.metrics, self.clock);
-        let limits = SourceLimits::carry(before.map(|before| &before.limits), &plan.admission, to);
+        let of = Of { name: &plan.name, metrics: self.metrics, clock: self.clock };
+        let limits = SourceLimits::carry(before.map(|before| &before.limits), &plan.admission, of);
         LiveSource { plan: Arc::clone(plan), circuit, limits, mark, fixed_key, client, metrics }
     }
 

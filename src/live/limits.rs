@@ -2,19 +2,26 @@
 //! and leaves alone who is inside and who waits.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::base::Clock;
+use crate::base::Moment;
 use crate::base::Name;
 use crate::live::gate::Gate;
+use crate::live::rate::RateGate;
 use crate::policy::admission::AdmissionSettings;
+use crate::policy::rate::RateLimitSettings;
+use crate::record::Event;
+use crate::record::Events;
 use crate::record::LimiterMetrics;
 use crate::record::Metrics;
+use crate::record::limiter_of_source;
 
-/// What a source's calls go through before they reach the global semaphore.
+/// What a source's calls go through before they reach the global semaphore. What is off is `None`.
 #[derive(Debug)]
 pub(crate) struct SourceLimits {
-    /// `None`: off.
     pub(crate) bulkhead: Option<Bulkhead>,
+    pub(crate) rate: Option<RateLimit>,
 }
 
 /// The source's own compartment: what fills it leaves the other sources room.
@@ -24,21 +31,56 @@ pub(crate) struct Bulkhead {
     pub(crate) metrics: Arc<LimiterMetrics>,
 }
 
+/// How many of its calls are sent in a time.
+#[derive(Debug)]
+pub(crate) struct RateLimit {
+    pub(crate) gate: Arc<RateGate>,
+    pub(crate) settings: RateLimitSettings,
+}
+
+/// Whose limits, and what counts and times them.
+#[derive(Clone, Copy)]
+pub(crate) struct Of<'a> {
+    pub(crate) name: &'a Name,
+    pub(crate) metrics: &'a Metrics,
+    pub(crate) clock: &'a Clock,
+}
+
 impl SourceLimits {
     /// The limits of a source: those it had, resized, or new ones.
-    pub(crate) fn carry(
-        before: Option<&Self>,
-        settings: &AdmissionSettings,
-        (name, metrics, clock): (&Name, &Metrics, &Clock),
-    ) -> Self {
-        let known = before.and_then(|before| before.bulkhead.as_ref());
-        let bulkhead = settings.bulkhead.map(|set| match known {
+    pub(crate) fn carry(before: Option<&Self>, settings: &AdmissionSettings, of: Of<'_>) -> Self {
+        let bulkhead = settings.bulkhead.map(|set| match before.and_then(|before| before.bulkhead.as_ref()) {
             Some(known) => {
-                known.gate.resize(set, clock);
+                known.gate.resize(set, of.clock);
                 known.clone()
             }
-            None => Bulkhead { gate: Arc::new(Gate::new(set)), metrics: metrics.source_limiter(name) },
+            None => Bulkhead { gate: Arc::new(Gate::new(set)), metrics: of.metrics.source_limiter(of.name) },
         });
-        Self { bulkhead }
+        let rate = settings.rate_limit.as_ref().map(|set| {
+            let gate = match before.and_then(|before| before.rate.as_ref()) {
+                Some(known) => {
+                    known.gate.retune(set, of.clock.now());
+                    Arc::clone(&known.gate)
+                }
+                None => Arc::new(RateGate::new(set)),
+            };
+            RateLimit { gate, settings: set.clone() }
+        });
+        Self { bulkhead, rate }
+    }
+}
+
+impl RateLimit {
+    /// The upstream said when to come back: all calls of the source wait until then, or fail.
+    pub(crate) fn pause(&self, source: &Name, pause: Duration, now: Moment, events: &Events) {
+        if self.settings.pause_on_429 && self.gate.pause(now.after(pause), now) {
+            tracing::info!(
+                event = "rate_limit.paused",
+                source = source.as_str(),
+                pause_ms = pause.as_secs_f64() * 1000.0,
+                "calls paused, as the upstream asked"
+            );
+            events.of_source(source, Event::RateLimitPaused { limiter: &limiter_of_source(source), pause });
+        }
     }
 }

@@ -8,6 +8,7 @@ mod circuit_events;
 mod fetched;
 mod gate;
 mod limits;
+mod rate;
 mod snapshot;
 mod status;
 
@@ -22,6 +23,8 @@ pub(crate) use fetched::FlightResult;
 pub(crate) use gate::Gate;
 pub(crate) use gate::GateSlot;
 pub(crate) use limits::Bulkhead;
+pub(crate) use limits::RateLimit;
+pub(crate) use rate::RateToken;
 pub(crate) use snapshot::Live;
 pub(crate) use snapshot::LiveRoute;
 pub(crate) use snapshot::LiveSource;

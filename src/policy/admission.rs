@@ -5,12 +5,15 @@ use std::time::Duration;
 
 use crate::policy::limiter::LimiterSettings;
 use crate::policy::limiter::QueueOrder;
+use crate::policy::rate::RateLimitSettings;
 
 /// The limits of one source.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct AdmissionSettings {
     /// How many of its calls may be in flight, and how further ones wait; `None`: `bulkhead: off`.
     pub(crate) bulkhead: Option<LimiterSettings>,
+    /// How many of its calls may be sent in a time; `None`: `rate_limit: off`.
+    pub(crate) rate_limit: Option<RateLimitSettings>,
 }
 
 /// `bulkhead:` where the file is silent; `concurrency` is `limits.concurrency`.

@@ -83,6 +83,7 @@ impl Bucket {
     }
 
     /// Takes so many units, if they are there.
+    #[allow(dead_code, reason = "the limits of clients wait for nothing")]
     pub(crate) fn take(&mut self, quota: &Quota, cost: u32, now: Moment) -> Result<(), Short> {
         self.reserve(quota, cost, Duration::ZERO, now).map(drop)
     }
@@ -104,6 +105,7 @@ impl Bucket {
     }
 
     /// Gives so many units back.
+    #[allow(dead_code, reason = "the limits of clients give back what was shed")]
     pub(crate) fn refund(&mut self, quota: &Quota, cost: u32) {
         self.advance(quota.time_for(cost));
     }
@@ -126,6 +128,7 @@ impl Bucket {
     }
 
     /// How long until one more whole unit is there; `None`: it is full.
+    #[allow(dead_code, reason = "the limits of clients tell it")]
     pub(crate) fn next_unit(&self, quota: &Quota, now: Moment) -> Option<Duration> {
         if self.is_full(now) {
             return None;
@@ -135,6 +138,7 @@ impl Bucket {
     }
 
     /// Whether it is as good as a new one.
+    #[allow(dead_code, reason = "the limits of clients forget such")]
     pub(crate) fn is_full(&self, now: Moment) -> bool {
         self.tat <= now
     }

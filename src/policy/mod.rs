@@ -5,12 +5,12 @@ pub(crate) mod breaker;
 pub(crate) mod deadline;
 pub(crate) mod events;
 pub(crate) mod freshness;
-#[allow(dead_code, reason = "its callers come with the limits on rates")]
 pub(crate) mod gcra;
 pub(crate) mod keys;
 pub(crate) mod limiter;
 pub(crate) mod outcome;
 pub(crate) mod priority;
+pub(crate) mod rate;
 
 #[cfg(test)]
 mod vectors;

@@ -5,7 +5,7 @@
 //! | success, not_modified | success | – | – |
 //! | redirect | success | no | yes |
 //! | client_error | success | no | no |
-//! | too_early, response_too_large, projection_error, deadline_exceeded, local_limit, internal_error | neutral | yes | yes |
+//! | too_early, response_too_large, projection_error, deadline_exceeded, local_limit, rate_limited_local, internal_error | neutral | yes | yes |
 //! | throttled | neutral while closed, fails a probe | yes | yes |
 //! | breaker_open | not recorded: nothing was sent | yes | yes |
 //! | cancelled | neutral | – | – |
@@ -58,6 +58,8 @@ pub(crate) enum Kind {
     BreakerOpen,
     /// Refused by a limit of ours.
     LocalLimit,
+    /// Refused by the limit on the rate of our own calls.
+    RateLimitedLocal,
     /// The caller left.
     Cancelled,
     /// A defect of ours.
@@ -79,7 +81,7 @@ pub(crate) enum Evidence {
 
 impl Kind {
     /// Every kind, in the order of the table.
-    pub(crate) const ALL: [Self; 23] = [
+    pub(crate) const ALL: [Self; 24] = [
         Self::Success,
         Self::NotModified,
         Self::Redirect,
@@ -101,6 +103,7 @@ impl Kind {
         Self::DeadlineExceeded,
         Self::BreakerOpen,
         Self::LocalLimit,
+        Self::RateLimitedLocal,
         Self::Cancelled,
         Self::InternalError,
     ];
@@ -142,6 +145,7 @@ impl Kind {
             Self::DeadlineExceeded => "deadline_exceeded",
             Self::BreakerOpen => "breaker_open",
             Self::LocalLimit => "local_limit",
+            Self::RateLimitedLocal => "rate_limited_local",
             Self::Cancelled => "cancelled",
             Self::InternalError => "internal_error",
         }
@@ -158,6 +162,7 @@ impl Kind {
             | Self::DeadlineExceeded
             | Self::BreakerOpen
             | Self::LocalLimit
+            | Self::RateLimitedLocal
             | Self::Cancelled
             | Self::InternalError => Evidence::Neutral,
             Self::UpstreamTimeout
@@ -178,7 +183,12 @@ impl Kind {
     pub(crate) fn is_ours(self) -> bool {
         matches!(
             self,
-            Self::DeadlineExceeded | Self::BreakerOpen | Self::LocalLimit | Self::Cancelled | Self::InternalError
+            Self::DeadlineExceeded
+                | Self::BreakerOpen
+                | Self::LocalLimit
+                | Self::RateLimitedLocal
+                | Self::Cancelled
+                | Self::InternalError
         )
     }
 
@@ -199,7 +209,7 @@ impl Kind {
 
     /// Whether it was our doing, not the upstream's: what makes a failed route a 503.
     pub(crate) fn is_local(self) -> bool {
-        matches!(self, Self::BreakerOpen | Self::LocalLimit)
+        matches!(self, Self::BreakerOpen | Self::LocalLimit | Self::RateLimitedLocal)
     }
 }
 
@@ -303,8 +313,7 @@ mod tests {
     /// A row of the vectors: its id, the statuses that give it, and what is expected.
     type Vector = (&'static str, &'static [u16], Expected);
 
-    /// CLS-24, a refusal of the outbound rate limiter, comes with that limiter.
-    const CLS: [Vector; 25] = [
+    const CLS: [Vector; 26] = [
         ("CLS-01", &[200, 201, 206], (Kind::Success, Evidence::Success, false, false)),
         ("CLS-02", &[], (Kind::DecodeError, Evidence::Failure, true, true)),
         ("CLS-03", &[], (Kind::NotModified, Evidence::Success, false, false)),
@@ -328,6 +337,7 @@ mod tests {
         ("CLS-21", &[], (Kind::AssertionFailed, Evidence::Failure, true, true)),
         ("CLS-22", &[], (Kind::BreakerOpen, Evidence::Neutral, true, true)),
         ("CLS-23", &[], (Kind::LocalLimit, Evidence::Neutral, true, true)),
+        ("CLS-24", &[], (Kind::RateLimitedLocal, Evidence::Neutral, true, true)),
         ("CLS-25", &[], (Kind::Cancelled, Evidence::Neutral, false, false)),
         ("CLS-26", &[], (Kind::InternalError, Evidence::Neutral, true, true)),
     ];

@@ -5,6 +5,7 @@
 //! | deadline | | what cannot end in time is not begun |
 //! | circuit, asked | | nobody queues for what would be refused |
 //! | bulkhead of the source | yes | narrow first, wide last: a flooded source queues in its own compartment |
+//! | rate limit of the source | yes | close to the send, or calls would bunch in the bulkhead after it |
 //! | global semaphore | yes | |
 //! | deadline, again | | waiting took its part of the time |
 //! | circuit, for good | | last: a place in a half-open circuit is never held while queueing |
@@ -23,6 +24,8 @@ use crate::live::Failure;
 use crate::live::GateSlot;
 use crate::live::LiveSource;
 use crate::live::Permit;
+use crate::live::RateLimit;
+use crate::live::RateToken;
 use crate::live::tell;
 use crate::policy::breaker::Denied;
 use crate::policy::deadline::MIN_ATTEMPT_BUDGET;
@@ -31,7 +34,12 @@ use crate::policy::limiter::Patience;
 use crate::policy::limiter::Refusal;
 use crate::policy::outcome::Kind;
 use crate::policy::outcome::Outcome;
+use crate::policy::rate::RateReason;
+use crate::policy::rate::RateRefusal;
+use crate::record::Event;
+use crate::record::Events;
 use crate::record::Stage;
+use crate::record::limiter_of_source;
 use crate::request::error::failure;
 use crate::request::flight::Flight;
 
@@ -55,6 +63,8 @@ pub(crate) struct Entered {
     /// How much of its time was spent in line.
     pub(crate) waited: Duration,
     circuit: Permit,
+    /// Given back unless the attempt is sent.
+    token: Option<RateToken>,
     /// Given back when the attempt is over, the global place first. Nothing reads them.
     _places: Places,
 }
@@ -68,6 +78,8 @@ struct Places {
 /// How an attempt ended.
 pub(crate) struct Ended<'a> {
     pub(crate) outcome: &'a Outcome,
+    /// The upstream's, where there was one.
+    pub(crate) status: Option<u16>,
     /// From send to the end of decoding.
     pub(crate) took: Duration,
     pub(crate) now: Moment,
@@ -79,8 +91,20 @@ impl Entered {
         self.circuit.is_probe()
     }
 
+    /// It is sent now: from here on what it took of the rate limit is spent, whatever becomes of it.
+    pub(crate) fn departs(&mut self) {
+        if let Some(token) = self.token.take() {
+            token.spend();
+        }
+    }
+
     /// Tells everybody how the attempt ended, and gives its places back.
-    pub(crate) fn record(self, source: &LiveSource, ended: &Ended<'_>) {
+    pub(crate) fn record(mut self, source: &LiveSource, events: &Events, ended: &Ended<'_>) {
+        self.departs();
+        let busy = ended.outcome.kind == Kind::Throttled || ended.status == Some(503);
+        if let (Some(rate), Some(wait), true) = (&source.limits.rate, ended.outcome.retry_after, busy) {
+            rate.pause(&source.plan.name, wait.min(source.plan.breaker.open_backoff.max), ended.now, events);
+        }
         if let Some(change) = self.circuit.record(&source.plan.breaker, ended.outcome, ended.took, ended.now) {
             tell(&source.plan.name, &change);
         }
@@ -97,8 +121,12 @@ pub(crate) async fn enter(bid: Bid<'_>) -> Result<Entered, Arc<Failure>> {
         Some(bulkhead) => Some(compartment(flight, bulkhead).await?),
         None => None,
     };
+    let token = match &flight.source.limits.rate {
+        Some(rate) => Some(tokens(flight, rate).await?),
+        None => None,
+    };
     let global = semaphore(flight).await?;
-    conclude(&bid, began, Places { _global: global, _bulkhead: bulkhead })
+    conclude(&bid, began, token, Places { _global: global, _bulkhead: bulkhead })
 }
 
 /// Lets an attempt through if it need not wait for anything: what nobody waits for (a refresh, a hedge) comes last.
@@ -112,16 +140,23 @@ pub(crate) fn try_enter(bid: Bid<'_>) -> Result<Entered, Arc<Failure>> {
         Some(bulkhead) => Some(bulkhead.gate.try_acquire(clock).ok_or_else(|| busy("bulkhead.max_concurrent"))?),
         None => None,
     };
+    let token = match &flight.source.limits.rate {
+        Some(rate) => {
+            let token = rate.gate.try_acquire(cost(flight, rate), began);
+            Some(token.map_err(|refusal| throttled(flight, rate, refusal))?)
+        }
+        None => None,
+    };
     let global = flight.snapshot.gate.try_acquire(clock).ok_or_else(|| busy("limits.concurrency"))?;
-    conclude(&bid, began, Places { _global: global, _bulkhead: bulkhead })
+    conclude(&bid, began, token, Places { _global: global, _bulkhead: bulkhead })
 }
 
 /// The steps after the last wait, at one moment.
-fn conclude(bid: &Bid<'_>, began: Moment, places: Places) -> Result<Entered, Arc<Failure>> {
+fn conclude(bid: &Bid<'_>, began: Moment, token: Option<RateToken>, places: Places) -> Result<Entered, Arc<Failure>> {
     let now = bid.flight.shared.clock.now();
     let budget = in_time(bid, now, Stage::Queue)?;
     let circuit = admit(bid, now, budget)?;
-    Ok(Entered { at: now, budget, waited: now.since(began), circuit, _places: places })
+    Ok(Entered { at: now, budget, waited: now.since(began), circuit, token, _places: places })
 }
 
 /// What an attempt that is sent now may take.
@@ -181,13 +216,40 @@ async fn compartment(flight: &Flight, bulkhead: &Bulkhead) -> Result<GateSlot, A
         bulkhead.metrics.granted(waited);
     }
     slot.map_err(|refusal| {
-        let waiting = "bulkhead.max_waiting";
         refused(
             flight,
             refusal,
-            &Full { limit: "bulkhead.max_concurrent", waiting, timeout: "bulkhead.queue_timeout", waited },
+            &Full {
+                limiter: limiter_of_source(&flight.source.plan.name),
+                limit: "bulkhead.max_concurrent",
+                waiting: "bulkhead.max_waiting",
+                timeout: "bulkhead.queue_timeout",
+                waited,
+            },
         )
     })
+}
+
+/// Tokens of the source's rate limit.
+async fn tokens(flight: &Flight, rate: &RateLimit) -> Result<RateToken, Arc<Failure>> {
+    let clock = &flight.shared.clock;
+    let began = clock.now();
+    let token = rate.gate.acquire(&rate.settings, cost(flight, rate), clock, flight.end.at).await;
+    let now = clock.now();
+    let waited = now.since(began);
+    flight.trail.note(clock, &flight.source.plan.name, || {
+        let view = rate.gate.view(now);
+        format!("rate limit: waited {}, {} of {} tokens left", Pretty(waited), view.tokens, view.burst)
+    });
+    if token.is_ok() {
+        flight.source.metrics.rate_waited(waited);
+    }
+    token.map_err(|refusal| throttled(flight, rate, refusal))
+}
+
+/// What this call takes of the rate limit.
+fn cost(flight: &Flight, rate: &RateLimit) -> u32 {
+    rate.settings.cost.tokens(|name| flight.bound.get(name))
 }
 
 /// A place in the global semaphore.
@@ -202,8 +264,17 @@ async fn semaphore(flight: &Flight) -> Result<GateSlot, Arc<Failure>> {
         flight.snapshot.gate_metrics.granted(waited);
     }
     slot.map_err(|refusal| {
-        let (limit, waiting) = ("limits.concurrency", "limits.max_waiting");
-        refused(flight, refusal, &Full { limit, waiting, timeout: "timeout", waited })
+        refused(
+            flight,
+            refusal,
+            &Full {
+                limiter: "global".to_owned(),
+                limit: "limits.concurrency",
+                waiting: "limits.max_waiting",
+                timeout: "timeout",
+                waited,
+            },
+        )
     })
 }
 
@@ -214,6 +285,8 @@ fn patience(flight: &Flight) -> Patience {
 
 /// A limit that had no room, in the keys that would change it.
 struct Full {
+    /// Its name in metrics and events.
+    limiter: String,
     limit: &'static str,
     waiting: &'static str,
     timeout: &'static str,
@@ -221,7 +294,8 @@ struct Full {
 }
 
 fn refused(flight: &Flight, refusal: Refusal, full: &Full) -> Arc<Failure> {
-    let (reason, Full { limit, waiting, timeout, waited }) = (refusal.as_str(), full);
+    let (reason, Full { limiter, limit, waiting, timeout, waited }) = (refusal.as_str(), full);
+    flight.shared.events.of_source(&flight.source.plan.name, Event::BulkheadRejected { limiter, reason });
     let message = match refusal {
         Refusal::CapacityFull => {
             format!("{reason}: `{limit}` is reached, and as many calls wait as `{waiting}` allows")
@@ -239,4 +313,34 @@ fn refused(flight: &Flight, refusal: Refusal, full: &Full) -> Arc<Failure> {
 fn busy(limit: &str) -> Arc<Failure> {
     let reason = Refusal::CapacityFull.as_str();
     failure(Kind::LocalLimit, format!("{reason}: `{limit}` is reached, and this call waits for no place"))
+}
+
+/// No tokens in time. The message names the key to change.
+fn throttled(flight: &Flight, rate: &RateLimit, refusal: RateRefusal) -> Arc<Failure> {
+    let RateRefusal { reason, wait } = refusal;
+    let name = &flight.source.plan.name;
+    let told = reason.as_str();
+    let message = match reason {
+        RateReason::NoToken => format!("{told}: `rate_limit.rate` is used up for {}", Pretty(wait)),
+        RateReason::MaxWait => {
+            format!(
+                "{told}: `rate_limit.rate` would have it wait for {}, longer than `rate_limit.max_wait`",
+                Pretty(wait)
+            )
+        }
+        RateReason::QueueFull => format!("{told}: as many calls wait as `rate_limit.max_queue` allows"),
+        RateReason::Deadline => {
+            flight.shared.metrics.server.deadline_exceeded(Stage::Queue);
+            format!("{told}: `rate_limit.rate` would have it wait for {}, past its own time", Pretty(wait))
+        }
+        RateReason::Paused => format!("{told}: the upstream asked to be left alone for another {}", Pretty(wait)),
+        RateReason::CostExceedsBurst => {
+            let (cost, burst) = (cost(flight, rate), rate.settings.quota.burst());
+            format!("{told}: it takes {cost}, and `rate_limit.burst` is {burst}")
+        }
+    };
+    let event = Event::RateLimitExceeded { limiter: &limiter_of_source(name), wait };
+    flight.shared.events.of_source(name, event);
+    let retry_after = (!wait.is_zero()).then_some(wait);
+    Arc::new(Failure { kind: Kind::RateLimitedLocal, status: None, message, took: Duration::ZERO, retry_after })
 }

@@ -49,13 +49,14 @@ pub(crate) async fn fly(mut flight: Flight, shield: &AtomicBool) -> FlightResult
     let CallPlan::Http(http) = &flight.source.plan.call else {
         return Err(failure(Kind::InternalError, "constant data is never called"));
     };
-    let entered = match flight.entered.take() {
+    let mut entered = match flight.entered.take() {
         Some(entered) => entered,
         None => {
             let longest = flight.source.plan.attempt_timeout;
             admission::enter(Bid { flight: &flight, circuit: &flight.source.circuit, longest }).await?
         }
     };
+    entered.departs();
     shield.store(entered.is_probe(), Ordering::Relaxed);
     let raw = flight.raw.take();
     // Boxed: the task is moved about before it is polled, and this is most of it.
@@ -235,7 +236,7 @@ fn conclude(flight: &Flight, entered: Entered, attempt: Attempt) -> FlightResult
     };
     let evidence = source.plan.classify.evidence(kind, status);
     let outcome = Outcome { kind, evidence, retry_after: wait };
-    entered.record(source, &Ended { outcome: &outcome, took, now: ended });
+    entered.record(source, &flight.shared.events, &Ended { outcome: &outcome, status, took, now: ended });
     source.metrics.attempted(kind, took);
     match attempt {
         Attempt::Data(body) => {

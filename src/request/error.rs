@@ -137,7 +137,7 @@ impl Problem {
     pub(crate) fn of_failure(source: &str, failure: &Failure) -> Self {
         let (status, name, title) = if failure.kind == Kind::BreakerOpen {
             (StatusCode::SERVICE_UNAVAILABLE, "circuit-open", "Circuit open")
-        } else if failure.kind == Kind::LocalLimit {
+        } else if matches!(failure.kind, Kind::LocalLimit | Kind::RateLimitedLocal) {
             (StatusCode::SERVICE_UNAVAILABLE, "local-limit", "Limit reached")
         } else if failure.kind == Kind::InternalError {
             (StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal error")

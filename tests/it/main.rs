@@ -27,6 +27,7 @@ mod harness;
 mod history;
 mod hostile;
 mod limits;
+mod rates;
 mod reloading;
 mod security;
 mod surface;

@@ -5,6 +5,7 @@ use crate::config::findings::At;
 use crate::config::findings::Findings;
 use crate::config::findings::problem;
 use crate::config::node::Node;
+use crate::config::readers::rate;
 use crate::config::spec::ServerSpec;
 use crate::policy::admission::AdmissionSettings;
 use crate::policy::admission::bulkhead_defaults;
@@ -13,7 +14,10 @@ use crate::policy::limiter::QueueOrder;
 
 /// Reads the limits of a source; `node` is all of its policies.
 pub(crate) fn admission(node: &Node, server: &ServerSpec, at: &At<'_>, findings: &mut Findings) -> AdmissionSettings {
-    AdmissionSettings { bulkhead: bulkhead(node, server.limits.concurrency, at, findings) }
+    AdmissionSettings {
+        bulkhead: bulkhead(node, server.limits.concurrency, at, findings),
+        rate_limit: rate::rate_limit(node, &at.key("rate_limit"), findings),
+    }
 }
 
 fn bulkhead(policies: &Node, concurrency: u32, at: &At<'_>, findings: &mut Findings) -> Option<LimiterSettings> {

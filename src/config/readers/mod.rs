@@ -13,6 +13,7 @@ mod events;
 mod params;
 mod policies;
 mod projection;
+mod rate;
 mod request;
 mod route;
 mod server;
@@ -53,7 +54,6 @@ impl Node {
         values::ratio(self.get(key)?.scalar()?).ok()
     }
 
-    #[allow(dead_code, reason = "its callers come with the limits on rates")]
     fn rate(&self, key: &str) -> Option<Rate> {
         values::rate(self.get(key)?.scalar()?).ok()
     }

@@ -15,6 +15,7 @@ use crate::config::node::Scalar;
 use crate::config::node::Span;
 use crate::config::readers::auth;
 use crate::config::readers::body;
+use crate::config::readers::rate;
 use crate::config::readers::url;
 use crate::config::similar;
 use crate::config::spec::HttpSpec;
@@ -127,6 +128,7 @@ pub(crate) fn request(node: &Node, params: &[ParamSpec], at: &At<'_>, findings: 
     let forwarded = node.get("forward_headers").map(Node::items).unwrap_or_default();
     let query = query(node, &mut names, at, findings);
     let headers = headers(node, &mut names, at, findings);
+    names.used.extend(rate::cost_of(node));
     names.report_unused(node, at, findings);
     Some(HttpSpec {
         method,

@@ -12,6 +12,7 @@ use crate::config::readers::json;
 use crate::config::readers::params;
 use crate::config::readers::policies;
 use crate::config::readers::projection;
+use crate::config::readers::rate;
 use crate::config::readers::request;
 use crate::config::render;
 use crate::config::spec::ParamSpec;
@@ -56,6 +57,7 @@ pub(crate) fn source(
     let classify = classify(own, at, findings);
     let merged = defaults.merged(own, &POLICIES);
     let policies = policies::policies(&merged, server, at, findings);
+    rate::cost_param(policies.admission.rate_limit.as_ref(), (&merged, &params), at, findings);
     Some(SourceSpec {
         description: own.word("description").map(str::to_owned),
         shape,

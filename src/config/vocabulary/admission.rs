@@ -29,3 +29,23 @@ pub(crate) static BULKHEAD: Block = Block {
     also: None,
     not_yet: &[],
 };
+
+/// `rate_limit:` of a source.
+pub(crate) static RATE_LIMIT: Block = Block {
+    keys: &[
+        key("rate", Kind::Rate, "", "calls in a time: `10/second`, `100/minute`").required(),
+        key("burst", COUNT, "", "the most at once; without it, the number in `rate`").nullable(),
+        key("cost", Kind::Scalar, "1", "what one call takes: a number, or a placeholder of an integer parameter"),
+        key("mode", Kind::OneOf(&["wait", "reject"]), "wait", "whether a call waits for its turn, or fails at once"),
+        key("max_wait", DURATION, "1s", "a call that would wait for longer fails at once"),
+        key("max_queue", COUNT, "1000", "calls that wait"),
+        key(
+            "pause_on_429",
+            Kind::Switch,
+            "true",
+            "whether a 429 or 503 with `Retry-After` holds up all calls of the source until then",
+        ),
+    ],
+    also: None,
+    not_yet: &["shared"],
+};

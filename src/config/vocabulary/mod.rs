@@ -64,7 +64,6 @@ pub(crate) enum Kind {
     /// A ratio or this word.
     RatioOr(&'static str),
     /// `10/second`.
-    #[allow(dead_code, reason = "its keys come with the limits on rates")]
     Rate,
     Whole {
         min: u64,

@@ -3,6 +3,7 @@
 
 mod breaker;
 mod limiter;
+mod rate;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -17,6 +17,7 @@ use crate::record::metrics::family::Labels;
 use crate::record::metrics::family::alone;
 use crate::record::metrics::family::by;
 use crate::record::metrics::family::number;
+use crate::record::metrics::limits::SourceLimitGauges;
 
 /// The state of everything that is not counted here, at one moment.
 #[derive(Debug)]
@@ -25,6 +26,8 @@ pub(crate) struct Scrape {
     pub(crate) breakers: Vec<BreakerGauge>,
     /// The limiters.
     pub(crate) limiters: Vec<LimiterGauges>,
+    /// The further limits of sources.
+    pub(crate) source_limits: SourceLimitGauges,
     /// The cache store.
     pub(crate) cache: CacheGauges,
     /// The audit queue; `None` with `database: off`.
@@ -99,6 +102,7 @@ impl Scrape {
     pub(super) fn families(&self, families: &mut Vec<Family>) {
         breakers(&self.breakers, families);
         limiters(&self.limiters, families);
+        self.source_limits.families(families);
         self.cache.families(families);
         if let Some(audit) = &self.audit {
             families.extend([

@@ -33,6 +33,7 @@ pub(super) struct SourceSeries {
     cache: Tally<CacheResult>,
     coalesced: Tally<Role>,
     fallbacks: Tally<&'static str>,
+    rate_wait: Timings<()>,
     endpoints: Mutex<Vec<Weak<EndpointSeries>>>,
 }
 
@@ -70,6 +71,11 @@ impl SourceMetrics {
     /// A caller began a flight, or joined one.
     pub(crate) fn coalesced(&self, role: Role) {
         self.source.coalesced.count(role);
+    }
+
+    /// Tokens of the rate limit were had after this long.
+    pub(crate) fn rate_waited(&self, waited: Duration) {
+        self.source.rate_wait.observe((), waited);
     }
 
     /// A fallback stood in: `stale`, `source`, `value`.
@@ -134,7 +140,11 @@ fn calls_and_attempts(sources: &Sources, families: &mut Vec<Family>) {
             timeouts.push((owned(&[at]), endpoint.timeouts.get()));
         }
     }
+    let waits =
+        sources.iter().flat_map(|(name, source)| source.rate_wait.all().into_iter().map(move |wait| (name, wait)));
+    let rate_waits = waits.map(|(name, ((), timing))| (labelled(name, &[]), timing)).collect();
     families.extend([
+        Family::histogram("aggd_rate_wait_seconds", "How long tokens of rate limits were waited for", rate_waits),
         Family::histogram("aggd_source_duration_seconds", "How long requests waited for a source", duration),
         Family::histogram("aggd_attempt_duration_seconds", "How long HTTP exchanges took", attempts),
         Family::counter("aggd_attempt_timeout", "HTTP exchanges cut by the operator's timer", timeouts),

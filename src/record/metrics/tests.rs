@@ -24,6 +24,7 @@ use crate::record::metrics::Metrics;
 use crate::record::metrics::ReloadResult;
 use crate::record::metrics::Role;
 use crate::record::metrics::Scrape;
+use crate::record::metrics::SourceLimitGauges;
 use crate::record::metrics::SourceMetrics;
 use crate::record::metrics::Stage;
 
@@ -56,6 +57,7 @@ fn scrape() -> Scrape {
             waiting: 2,
             counts: LimiterCounts { rejected_deadline: 8, ..LimiterCounts::default() },
         }],
+        source_limits: SourceLimitGauges::default(),
         cache: CacheGauges {
             entries: 7,
             bytes: 4120,

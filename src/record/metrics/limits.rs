@@ -1,0 +1,51 @@
+//! What a scrape reads of the limits of sources besides their bulkheads.
+
+use crate::base::Name;
+use crate::policy::rate::RateCounts;
+use crate::record::metrics::family::Family;
+use crate::record::metrics::family::Labels;
+use crate::record::metrics::family::number;
+
+/// The limit on the rate of one source.
+#[derive(Debug, Clone)]
+pub(crate) struct RateGauges {
+    pub(crate) source: Name,
+    /// Tokens that are there.
+    pub(crate) tokens: u64,
+    /// Calls that wait for theirs.
+    pub(crate) waiting: u64,
+    /// Whether the upstream asked for a pause that lasts.
+    pub(crate) paused: bool,
+    pub(crate) refused: RateCounts,
+}
+
+/// The limits of all sources that have them.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct SourceLimitGauges {
+    pub(crate) rates: Vec<RateGauges>,
+}
+
+impl SourceLimitGauges {
+    pub(super) fn families(&self, families: &mut Vec<Family>) {
+        let of = |name: &Name| -> Labels { vec![("source", name.to_string())] };
+        let gauge = |value: fn(&RateGauges) -> u64| {
+            self.rates.iter().map(|rate| (of(&rate.source), number(value(rate)))).collect::<Vec<_>>()
+        };
+        let refused = self.rates.iter().flat_map(|rate| {
+            rate.refused.all().map(move |(reason, count)| {
+                let labels = vec![("source", rate.source.to_string()), ("reason", reason.as_str().to_owned())];
+                (labels, count)
+            })
+        });
+        families.extend([
+            Family::gauge("aggd_rate_tokens", "Tokens of rate limits that are there", gauge(|rate| rate.tokens)),
+            Family::gauge("aggd_rate_waiting", "Calls waiting for tokens", gauge(|rate| rate.waiting)),
+            Family::gauge(
+                "aggd_rate_paused",
+                "Whether the upstream asked for a pause",
+                gauge(|rate| rate.paused.into()),
+            ),
+            Family::counter("aggd_rate_rejected", "Calls that rate limits refused", refused.collect()),
+        ]);
+    }
+}
