@@ -16,7 +16,8 @@ pub(crate) struct HeadTimer;
 
 impl Timer for HeadTimer {
     fn sleep(&self, duration: Duration) -> Pin<Box<dyn Sleep>> {
-        self.sleep_until(Instant::now() + duration)
+        let sleep = Box::pin(tokio::time::sleep(duration));
+        Box::pin(HeadSleep { deadline: sleep.deadline().into_std(), sleep })
     }
 
     fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn Sleep>> {
@@ -67,19 +68,22 @@ impl Future for HeadSleep {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::Clock;
 
     const MOMENT: Duration = Duration::from_millis(100);
 
     #[tokio::test(start_paused = true)]
     async fn it_rings_at_the_moment_set_last_later_or_earlier() {
         for next in [3 * MOMENT, MOMENT / 2] {
-            let begun = tokio::time::Instant::now();
-            let mut sleep = HeadTimer.sleep_until((begun + MOMENT).into_std());
+            let clock = Clock::start();
+            let begun = clock.now();
+            let at = |after| clock.instant(begun.after(after)).into_std();
+            let mut sleep = HeadTimer.sleep_until(at(MOMENT));
             // Polled once, as a connection does, so that it is registered for the first moment.
             assert!(futures_util::poll!(&mut sleep).is_pending());
-            HeadTimer.reset(&mut sleep, (begun + next).into_std());
+            HeadTimer.reset(&mut sleep, at(next));
             sleep.await;
-            let waited = begun.elapsed();
+            let waited = clock.now().since(begun);
             assert!(waited >= next && waited < next + MOMENT / 10, "{waited:?} for {next:?}");
         }
     }
