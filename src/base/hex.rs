@@ -13,6 +13,11 @@ pub(crate) fn hex<const N: usize>(mut value: u128) -> [u8; N] {
     out
 }
 
+/// Such digits as text.
+pub(crate) fn text(digits: &[u8]) -> &str {
+    std::str::from_utf8(digits).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -22,6 +27,6 @@ mod tests {
         for value in [0, 1, 0xdead_beef, u128::MAX, 1 << 127] {
             assert_eq!(hex::<32>(value), format!("{value:032x}").as_bytes(), "{value}");
         }
-        assert_eq!(&hex::<4>(0xabc), b"0abc");
+        assert_eq!(text(&hex::<4>(0xabc)), "0abc");
     }
 }

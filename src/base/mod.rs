@@ -14,6 +14,7 @@ pub(crate) use clock::Clock;
 pub(crate) use duration::Pretty;
 pub(crate) use duration::parse_duration;
 pub(crate) use hex::hex;
+pub(crate) use hex::text as hex_text;
 pub(crate) use moment::Moment;
 pub(crate) use name::Name;
 pub(crate) use rope::Rope;

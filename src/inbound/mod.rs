@@ -3,7 +3,6 @@
 mod access;
 mod answer;
 mod control;
-mod head_timer;
 mod events;
 mod health;
 mod listen;

@@ -24,6 +24,7 @@ use tower_http::compression::predicate::Predicate;
 use tower_http::compression::predicate::SizeAbove;
 
 use crate::base::hex;
+use crate::base::hex_text;
 use crate::config::spec::OWN_SEGMENTS;
 use crate::inbound::answer::Answer;
 use crate::inbound::answer::of_reply;
@@ -33,13 +34,13 @@ use crate::inbound::server::Server;
 use crate::request;
 use crate::request::Ask;
 use crate::request::Problem;
+use crate::request::TRACEPARENT;
 use crate::request::Trace;
 use crate::request::Trail;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Bodies below this are sent as they are.
 const COMPRESS_ABOVE_BYTES: u16 = 1024;
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// Paths of the control plane that the main listener serves in any case.
 const PROBES: [&str; 2] = ["/livez", "/readyz"];
 
@@ -171,7 +172,7 @@ fn request_id(headers: &HeaderMap) -> Arc<str> {
     let given = headers.get(X_REQUEST_ID).and_then(|value| value.to_str().ok());
     match given.filter(|id| !id.is_empty() && id.len() <= 128 && id.bytes().all(|b| b.is_ascii_graphic())) {
         Some(id) => id.into(),
-        None => String::from_utf8_lossy(&hex::<32>(fastrand::u128(..))).into(),
+        None => hex_text(&hex::<32>(fastrand::u128(..))).into(),
     }
 }
 

@@ -15,7 +15,6 @@ use hyper_util::server::graceful::GracefulShutdown;
 use tokio::sync::watch;
 
 use crate::inbound::control;
-use crate::inbound::head_timer::HeadTimer;
 use crate::inbound::listen::Listener;
 use crate::inbound::respond::Service;
 use crate::inbound::server::Server;
@@ -90,7 +89,7 @@ pub(crate) async fn serve(
 
 fn builder() -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(HeadTimer).header_read_timeout(HEAD_TIMEOUT).max_buf_size(MAX_HEAD_BYTES);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(MAX_HEAD_BYTES);
     builder
         .http2()
         .timer(TokioTimer::new())

@@ -32,6 +32,8 @@ use crate::request::admission;
 use crate::request::admission::Bid;
 use crate::request::admission::Ended;
 use crate::request::admission::Entered;
+use crate::request::context::TRACEPARENT;
+use crate::request::context::TRACESTATE;
 use crate::request::error::failure;
 use crate::request::flight::Flight;
 use crate::request::flight::RawAnswer;
@@ -39,8 +41,6 @@ use crate::shape::Shape;
 use crate::shape::ShapeError;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 /// Documents larger than this are projected on a thread that may block; smaller ones are done sooner than moved.
 const PROJECT_INLINE_BYTES: usize = 256 * 1024;
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderMap;
+use http::HeaderName;
 use http::HeaderValue;
 use http::Method;
 
@@ -52,6 +53,9 @@ pub(crate) struct Ask<'a> {
     pub(crate) trail: Trail,
 }
 
+pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+pub(crate) const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+
 /// W3C trace context: the trace we are in, and the span that is this request.
 #[derive(Clone, Debug)]
 pub(crate) struct Trace {
@@ -64,7 +68,7 @@ pub(crate) struct Trace {
 impl Trace {
     /// Continues the client's trace, or starts one where there is none or a malformed one.
     pub(crate) fn read(headers: &HeaderMap) -> Self {
-        let known = headers.get("traceparent").and_then(|value| value.to_str().ok()).and_then(trace_id_and_flags);
+        let known = headers.get(&TRACEPARENT).and_then(|value| value.to_str().ok()).and_then(trace_id_and_flags);
         let fresh = hex::<32>(fastrand::u128(1..));
         let (trace, flags) =
             known.map_or((&fresh[..], &b"00"[..]), |(trace, flags)| (trace.as_bytes(), flags.as_bytes()));
@@ -76,7 +80,7 @@ impl Trace {
                 slot.copy_from_slice(part);
             }
         }
-        let state = known.and_then(|_| headers.get("tracestate").cloned());
+        let state = known.and_then(|_| headers.get(TRACESTATE).cloned());
         Self { parent, state }
     }
 }

@@ -115,6 +115,11 @@ pub(crate) fn after_results(out: &mut Writer, placed: &[Placed<'_>], summary: &S
     }
 }
 
+/// Whole milliseconds, in the width that is quick to write.
+pub(crate) fn whole_millis(length: Duration) -> u64 {
+    length.as_secs().saturating_mul(1000) + u64::from(length.subsec_millis())
+}
+
 /// Seconds with three decimals.
 fn seconds(out: &mut Writer, length: Duration) {
     out.number(length.as_secs());
@@ -154,7 +159,7 @@ pub(crate) fn open_result(out: &mut Writer, plan: &PartPlan, part: &Part) {
         }
     }
     out.text(",\"duration_ms\":");
-    out.number(part.took.as_millis());
+    out.number(whole_millis(part.took));
     if let Some(failure) = part.failure.as_ref().filter(|_| part.is_degraded()) {
         stand_in(out, part, failure.kind);
     }
@@ -168,7 +173,7 @@ fn stand_in(out: &mut Writer, part: &Part, reason: Kind) {
     out.text(reason.as_str());
     out.text("\",\"age_ms\":");
     match part.age() {
-        Some(age) => out.number(age.as_millis()),
+        Some(age) => out.number(whole_millis(age)),
         None => out.text("null"),
     }
     out.text(",\"tried\":[");

@@ -24,6 +24,7 @@ use http::Method;
 
 pub(crate) use context::Ask;
 pub(crate) use context::Shared;
+pub(crate) use context::TRACEPARENT;
 pub(crate) use context::Trace;
 pub(crate) use context::query_pairs;
 pub(crate) use error::Problem;

@@ -8,8 +8,10 @@ use http::HeaderValue;
 use http::header;
 
 use crate::base::hex;
+use crate::base::hex_text;
 use crate::plan::PartPlan;
 use crate::request::envelope::Placed;
+use crate::request::envelope::whole_millis;
 use crate::request::part::Origin;
 use crate::request::part::Part;
 use crate::request::part::Status;
@@ -82,7 +84,7 @@ impl Summary {
             }
             timing.push_str(plan.alias.as_str());
             timing.push_str(";dur=");
-            timing.push_str(itoa::Buffer::new().format(part.took.as_millis()));
+            timing.push_str(itoa::Buffer::new().format(whole_millis(part.took)));
         }
         insert(headers, SERVER_TIMING, timing);
     }
@@ -135,5 +137,5 @@ pub(crate) fn etag<'a>(parts: impl Iterator<Item = &'a Part>) -> String {
         hash = (hash.rotate_left(23) ^ one).wrapping_mul(0xff51_afd7_ed55_8ccd);
     }
     let digits = hex::<16>(hash.into());
-    ["W/\"", &String::from_utf8_lossy(&digits), "\""].concat()
+    ["W/\"", hex_text(&digits), "\""].concat()
 }
