@@ -7,6 +7,7 @@ mod head_timer;
 mod events;
 mod health;
 mod listen;
+mod members;
 mod respond;
 mod scrape;
 mod serve;
