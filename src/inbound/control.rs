@@ -29,6 +29,7 @@ use crate::inbound::access;
 use crate::inbound::events;
 use crate::inbound::health;
 use crate::inbound::listen::Peer;
+use crate::inbound::members;
 use crate::inbound::respond;
 use crate::inbound::respond::RequestId;
 use crate::inbound::scrape;
@@ -36,6 +37,7 @@ use crate::inbound::server::Server;
 use crate::live;
 use crate::live::LoadStatus;
 use crate::live::cache::Scope;
+use crate::plan::CallPlan;
 use crate::record::Event;
 use crate::record::HistoryFilter;
 use crate::record::InvalidationCause;
@@ -199,6 +201,9 @@ async fn breaker(State(server): App, Path(name): Path<String>, request: Request)
             let known: Vec<&str> = snapshot.plan.sources.iter().map(|source| source.name.as_str()).collect();
             return Err(Problem::unknown_source(&name, &known));
         };
+        if let CallPlan::Static(_) = source.plan.call {
+            return Err(no_circuit(&name));
+        }
         let (action, ttl) = breaker_order(&body)?;
         let now = server.shared.clock.now();
         let change = match action {
@@ -210,6 +215,11 @@ async fn breaker(State(server): App, Path(name): Path<String>, request: Request)
         Ok(health::circuit(source, now).into())
     };
     finish(answer.await, &id)
+}
+
+fn no_circuit(name: &str) -> Problem {
+    let detail = format!("`{name}` is `static:` data: it calls no upstream and has no circuit; nothing was done");
+    Problem::new(StatusCode::CONFLICT, "no-circuit", "No circuit", detail).with("source", name)
 }
 
 /// What an operator may do to a circuit.
@@ -322,11 +332,7 @@ async fn order(server: &Server, request: Request) -> Result<Map<String, Value>, 
     if body.iter().all(u8::is_ascii_whitespace) {
         return Ok(Map::new());
     }
-    match serde_json::from_slice(&body) {
-        Ok(Value::Object(members)) => Ok(members),
-        Ok(_) => Err(bad_request("bad-body", "Bad body", "the body must be a JSON object, or none")),
-        Err(error) => Err(bad_request("bad-body", "Bad body", format!("the body is not JSON: {error}"))),
-    }
+    members::parse(&body).map_err(|why| bad_request("bad-body", "Bad body", why))
 }
 
 /// A body of at most so many bytes, arrived in time; `None`: larger, broken or late.

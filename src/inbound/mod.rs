@@ -6,6 +6,7 @@ mod control;
 mod events;
 mod health;
 mod listen;
+mod members;
 mod respond;
 mod scrape;
 mod serve;

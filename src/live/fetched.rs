@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::HeaderValue;
 
+use crate::policy::directives::Directives;
 use crate::policy::outcome::Kind;
 
 /// A success: projected JSON, serialised once.
@@ -16,6 +18,39 @@ pub(crate) struct Fetched {
     pub(crate) took: Duration,
     /// A hash of `body`, for `ETag`.
     pub(crate) etag: u64,
+    /// What the upstream said about keeping it.
+    pub(crate) keeping: Keeping,
+}
+
+/// What an upstream said about keeping its answer. The default is that of one that said nothing.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Keeping {
+    /// What it forbade; obeyed where `respect_upstream` is on.
+    pub(crate) directives: Directives,
+    /// What to ask it by whether the answer still holds.
+    pub(crate) validators: Option<Arc<Validators>>,
+    /// It did not send the answer: it said that the copy we had still holds.
+    pub(crate) not_modified: bool,
+}
+
+/// `ETag` and `Last-Modified` as the upstream sent them; one of them at least.
+#[derive(Debug)]
+pub(crate) struct Validators {
+    pub(crate) etag: Option<HeaderValue>,
+    pub(crate) last_modified: Option<HeaderValue>,
+}
+
+impl Keeping {
+    /// What it costs to keep, in bytes.
+    pub(crate) fn size(&self) -> usize {
+        let lines = self.validators.iter().flat_map(|known| [&known.etag, &known.last_modified]);
+        lines.flatten().map(HeaderValue::len).sum()
+    }
+
+    /// How the call ended.
+    pub(crate) fn kind(&self) -> Kind {
+        if self.not_modified { Kind::NotModified } else { Kind::Success }
+    }
 }
 
 /// A failure, as answers and logs tell it.
@@ -30,6 +65,8 @@ pub(crate) struct Failure {
     pub(crate) took: Duration,
     /// When it is worth asking again.
     pub(crate) retry_after: Option<Duration>,
+    /// What the upstream said about keeping it, for refusals that are kept.
+    pub(crate) directives: Directives,
 }
 
 /// How a flight ended, shared by all who waited for it.

@@ -21,6 +21,8 @@ pub(crate) use circuit::tell;
 pub(crate) use fetched::Failure;
 pub(crate) use fetched::Fetched;
 pub(crate) use fetched::FlightResult;
+pub(crate) use fetched::Keeping;
+pub(crate) use fetched::Validators;
 pub(crate) use gate::Gate;
 pub(crate) use gate::GateSlot;
 pub(crate) use limits::Bulkhead;

@@ -35,6 +35,10 @@ pub(crate) struct CacheSettings {
     pub(crate) key_headers: Vec<String>,
     /// A larger answer is served, not stored.
     pub(crate) max_entry_bytes: ByteSize,
+    /// Whether what the upstream forbids in `Cache-Control` is obeyed.
+    pub(crate) respect_upstream: bool,
+    /// Whether the upstream is asked if a copy still holds, where it gave something to ask by.
+    pub(crate) conditional: bool,
 }
 
 /// `refresh_ahead:`
@@ -86,6 +90,8 @@ pub(crate) const CACHE_DEFAULTS: CacheSettings = CacheSettings {
     coalesce: Some(CoalesceSettings { max_age: None, on_abandon: OnAbandon::Complete }),
     key_headers: Vec::new(),
     max_entry_bytes: ByteSize::mib(1),
+    respect_upstream: false,
+    conditional: true,
 };
 
 /// The first wait after a failed refresh; it doubles up to a quarter of the ttl.

@@ -3,6 +3,7 @@
 pub(crate) mod admission;
 pub(crate) mod breaker;
 pub(crate) mod deadline;
+pub(crate) mod directives;
 pub(crate) mod events;
 pub(crate) mod freshness;
 pub(crate) mod gcra;

@@ -30,6 +30,7 @@ use crate::live::tell;
 use crate::policy::breaker::Denied;
 use crate::policy::deadline::MIN_ATTEMPT_BUDGET;
 use crate::policy::deadline::attempt_budget;
+use crate::policy::directives::Directives;
 use crate::policy::limiter::Patience;
 use crate::policy::limiter::Refusal;
 use crate::policy::outcome::Kind;
@@ -196,6 +197,7 @@ pub(crate) fn circuit_refusal(denied: &Denied) -> Arc<Failure> {
         message: "circuit open".to_owned(),
         took: Duration::ZERO,
         retry_after: Some(denied.wait),
+        directives: Directives::default(),
     })
 }
 
@@ -342,5 +344,6 @@ fn throttled(flight: &Flight, rate: &RateLimit, refusal: RateRefusal) -> Arc<Fai
     let event = Event::RateLimitExceeded { limiter: &limiter_of_source(name), wait };
     flight.shared.events.of_source(name, event);
     let retry_after = (!wait.is_zero()).then_some(wait);
-    Arc::new(Failure { kind: Kind::RateLimitedLocal, status: None, message, took: Duration::ZERO, retry_after })
+    let (kind, took, directives) = (Kind::RateLimitedLocal, Duration::ZERO, Directives::default());
+    Arc::new(Failure { kind, status: None, message, took, retry_after, directives })
 }

@@ -28,6 +28,9 @@ pub(crate) fn choose(ctx: &Context<'_>, route: &RoutePlan) -> Result<Vec<usize>,
     };
     let known: Vec<&str> = route.parts.iter().map(|part| part.alias.as_str()).collect();
     let names: Vec<&str> = wanted.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
+    if names.is_empty() {
+        return Err(Problem::no_source_named(&known));
+    }
     if let Some(unknown) = names.iter().find(|name| !known.contains(*name)) {
         return Err(Problem::unknown_source(unknown, &known));
     }

@@ -17,6 +17,7 @@ use crate::base::Pretty;
 use crate::live::Failure;
 use crate::live::Fetched;
 use crate::live::FlightResult;
+use crate::live::Keeping;
 use crate::outbound::Answer;
 use crate::outbound::Call;
 use crate::outbound::ReadLimits;
@@ -24,6 +25,7 @@ use crate::outbound::retry_after;
 use crate::plan::CallPlan;
 use crate::plan::HttpPlan;
 use crate::plan::ParamError;
+use crate::policy::directives::Directives;
 use crate::policy::outcome::Kind;
 use crate::policy::outcome::Outcome;
 use crate::record::Event;
@@ -37,6 +39,7 @@ use crate::request::context::TRACESTATE;
 use crate::request::error::failure;
 use crate::request::flight::Flight;
 use crate::request::flight::RawAnswer;
+use crate::request::revalidate;
 use crate::shape::Shape;
 use crate::shape::ShapeError;
 
@@ -84,8 +87,8 @@ fn complete(flight: &Flight, http: &HttpPlan) -> Result<Call, ParamError> {
 
 /// What came of an attempt before it is classified.
 enum Attempt {
-    Data(Bytes),
-    Failed { kind: Kind, status: Option<u16>, message: String, retry_after: Option<Duration> },
+    Data(Bytes, Keeping),
+    Failed { kind: Kind, status: Option<u16>, message: String, retry_after: Option<Duration>, directives: Directives },
 }
 
 /// Whether waiting in line took a good part of the time that the attempt should have had. What does not get done in the
@@ -105,11 +108,11 @@ impl Attempt {
     /// The time ran out here, in line.
     fn blamed_on_us(self) -> Self {
         match self {
-            Self::Failed { status, message, retry_after, .. } => {
+            Self::Failed { status, message, retry_after, directives, .. } => {
                 let message = format!("queue_timeout: {message}, too much of it spent waiting for a place");
-                Self::Failed { kind: Kind::LocalLimit, status, message, retry_after }
+                Self::Failed { kind: Kind::LocalLimit, status, message, retry_after, directives }
             }
-            Self::Data(data) => Self::Data(data),
+            Self::Data(data, keeping) => Self::Data(data, keeping),
         }
     }
 }
@@ -137,8 +140,7 @@ async fn timed(
             let (stage, plan) = (Stage::Attempt.as_str(), &flight.source.plan);
             let event = Event::TimeoutExceeded { stage, timeout, by_client };
             flight.shared.events.of_endpoint(&plan.name, plan.endpoint(), event);
-            let message = format!("timed out after {}", Pretty(timeout));
-            Attempt::Failed { kind, status: None, message, retry_after: None }
+            failed(kind, format!("timed out after {}", Pretty(timeout)))
         }
     }
 }
@@ -159,14 +161,18 @@ async fn exchange(flight: &Flight, http: &HttpPlan, raw: Option<tokio::sync::one
         return failed(Kind::InternalError, "the source has no client");
     };
     let limits = ReadLimits { max_response_bytes: http.max_response_bytes, read_timeout: http.read_timeout };
-    let call = match complete(flight, http) {
+    let mut call = match complete(flight, http) {
         Ok(call) => call,
         Err(error) => return failed(Kind::ConfigError, error.to_string()),
     };
+    let asked = revalidate::ask(flight, &mut call.headers);
     let answer = match client.exchange(call, limits, http.redirects).await {
         Ok(answer) => answer,
         Err(error) => return failed(error.kind(), error.to_string()),
     };
+    if let Some(known) = asked.filter(|_| answer.status == 304) {
+        return Attempt::Data(known.body.clone(), revalidate::confirmed(flight, known, &answer.headers));
+    }
     if !source.plan.classify.is_data(answer.status) {
         // A 2xx that is no data is one because `classify` says so.
         let kind = Kind::of_status(answer.status);
@@ -175,6 +181,7 @@ async fn exchange(flight: &Flight, http: &HttpPlan, raw: Option<tokio::sync::one
             status: Some(answer.status),
             message: format!("upstream answered {}", answer.status),
             retry_after: retry_after(&answer.headers, flight.shared.clock.wall()),
+            directives: revalidate::heard(flight, &answer.headers).directives,
         };
     }
     let content_type = answer.headers.get(header::CONTENT_TYPE).cloned();
@@ -186,7 +193,7 @@ async fn exchange(flight: &Flight, http: &HttpPlan, raw: Option<tokio::sync::one
 }
 
 async fn decode(flight: &Flight, shape: &Arc<Shape>, answer: Answer, content_type: Option<HeaderValue>) -> Attempt {
-    let Answer { status, body, .. } = answer;
+    let Answer { status, body, headers } = answer;
     if flight.trail.is_on() {
         for found in shape.matches(&body) {
             let text = || format!("projection: {} ← {}: {} match(es)", found.field, found.path, found.count);
@@ -204,10 +211,11 @@ async fn decode(flight: &Flight, shape: &Arc<Shape>, answer: Answer, content_typ
         shape.apply(&body, content_type.as_ref().and_then(|value| value.to_str().ok()))
     };
     match shaped {
-        Ok(data) => Attempt::Data(data),
+        Ok(data) => Attempt::Data(data, revalidate::heard(flight, &headers)),
         Err(error) => {
             let kind = kind_of(&error);
-            Attempt::Failed { kind, status: Some(status), message: error.to_string(), retry_after: None }
+            let directives = Directives::default();
+            Attempt::Failed { kind, status: Some(status), message: error.to_string(), retry_after: None, directives }
         }
     }
 }
@@ -222,7 +230,8 @@ pub(crate) fn kind_of(error: &ShapeError) -> Kind {
 }
 
 fn failed(kind: Kind, message: impl Into<String>) -> Attempt {
-    Attempt::Failed { kind, status: None, message: message.into(), retry_after: None }
+    let (message, directives) = (message.into(), Directives::default());
+    Attempt::Failed { kind, status: None, message, retry_after: None, directives }
 }
 
 /// Classifies what happened, once, and tells circuit, metrics and log.
@@ -231,7 +240,7 @@ fn conclude(flight: &Flight, entered: Entered, attempt: Attempt) -> FlightResult
     let ended = flight.shared.clock.now();
     let took = ended.since(entered.at);
     let (kind, status, wait) = match &attempt {
-        Attempt::Data(_) => (Kind::Success, Some(200), None),
+        Attempt::Data(_, keeping) => (keeping.kind(), Some(if keeping.not_modified { 304 } else { 200 }), None),
         Attempt::Failed { kind, status, retry_after, .. } => (*kind, *status, *retry_after),
     };
     let evidence = source.plan.classify.evidence(kind, status);
@@ -239,14 +248,15 @@ fn conclude(flight: &Flight, entered: Entered, attempt: Attempt) -> FlightResult
     entered.record(source, &flight.shared.events, &Ended { outcome: &outcome, status, took, now: ended });
     source.metrics.attempted(kind, took);
     match attempt {
-        Attempt::Data(body) => {
-            flight
-                .trail
-                .note(&flight.shared.clock, &source.plan.name, || format!("attempt: answered in {}", Pretty(took)));
+        Attempt::Data(body, keeping) => {
+            flight.trail.note(&flight.shared.clock, &source.plan.name, || {
+                let how = if keeping.not_modified { "not modified, the copy still holds; " } else { "" };
+                format!("attempt: {how}answered in {}", Pretty(took))
+            });
             let etag = rapidhash::v3::rapidhash_v3(&body);
-            Ok(Arc::new(Fetched { body, took, etag }))
+            Ok(Arc::new(Fetched { body, took, etag, keeping }))
         }
-        Attempt::Failed { kind, status, message, retry_after } => {
+        Attempt::Failed { kind, status, message, retry_after, directives } => {
             tracing::debug!(
                 request_id = &*flight.request_id,
                 source = source.plan.name.as_str(),
@@ -258,7 +268,7 @@ fn conclude(flight: &Flight, entered: Entered, attempt: Attempt) -> FlightResult
             flight.trail.note(&flight.shared.clock, &source.plan.name, || {
                 format!("attempt: {} after {}: {message}", kind.as_str(), Pretty(took))
             });
-            Err(Arc::new(Failure { kind, status, message, took, retry_after }))
+            Err(Arc::new(Failure { kind, status, message, took, retry_after, directives }))
         }
     }
 }

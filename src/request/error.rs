@@ -17,6 +17,7 @@ use crate::config::spec::DeadlineSpec;
 use crate::live::Failure;
 use crate::plan::ParamError;
 use crate::policy::breaker::retry_after_s;
+use crate::policy::directives::Directives;
 use crate::policy::outcome::Kind;
 use crate::request::context::Ask;
 use crate::request::envelope::Writer;
@@ -137,6 +138,13 @@ impl Problem {
         }
     }
 
+    /// `?sources=` that picks nothing.
+    pub(crate) fn no_source_named(known: &[&str]) -> Self {
+        let detail =
+            format!("`sources` names none; name some of: {}; or leave it out, to have them all", known.join(", "));
+        Self::new(StatusCode::BAD_REQUEST, "bad-parameter", "Bad parameter", detail).with("parameter", "sources")
+    }
+
     pub(crate) fn internal() -> Self {
         let detail = "the gateway failed on this request; its log has the request id";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal error", detail)
@@ -226,7 +234,14 @@ fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
 
 /// One failure made by us rather than by an upstream.
 pub(crate) fn failure(kind: Kind, message: impl Into<String>) -> Arc<Failure> {
-    Arc::new(Failure { kind, status: None, message: message.into(), took: Duration::ZERO, retry_after: None })
+    Arc::new(Failure {
+        kind,
+        status: None,
+        message: message.into(),
+        took: Duration::ZERO,
+        retry_after: None,
+        directives: Directives::default(),
+    })
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 
 use crate::base::Moment;
 use crate::live::Failure;
+use crate::live::Fetched;
 use crate::live::FlightResult;
 use crate::live::LiveSource;
 use crate::live::Snapshot;
@@ -54,6 +55,8 @@ pub(crate) struct Flight {
     pub(crate) priority: Priority,
     /// Leave to send that it has already.
     pub(crate) entered: Option<Entered>,
+    /// The copy that the upstream is asked about: whether it still holds.
+    pub(crate) known: Option<Arc<Fetched>>,
     /// Where `?raw` wants the upstream's own bytes.
     pub(crate) raw: Option<oneshot::Sender<RawAnswer>>,
 }
@@ -137,6 +140,7 @@ impl Flight {
             end: Deadline { at, by_client: false },
             priority: ctx.priority,
             entered: None,
+            known: None,
             raw: None,
         }
     }
@@ -160,7 +164,8 @@ pub(crate) fn refused(source: &LiveSource, now: Moment) -> Result<(), Arc<Failur
 }
 
 /// Starts a flight that others may join; its end is published through `lead`.
-pub(crate) fn start_led(flight: Flight, lead: Lead) {
+pub(crate) fn start_led(mut flight: Flight, lead: Lead) {
+    flight.known = lead.known();
     let tasks = flight.shared.tasks.clone();
     drop(tasks.spawn(async move {
         let clock = flight.shared.clock;

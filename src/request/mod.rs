@@ -13,6 +13,7 @@ mod front;
 mod part;
 mod progress;
 mod reply;
+mod revalidate;
 mod single;
 mod source;
 mod summary;
@@ -89,7 +90,10 @@ pub(crate) fn methods(shared: &Shared, path: &str) -> Option<Vec<Method>> {
 async fn run_route(ctx: Context<'_>, route: &Arc<RoutePlan>, handles: &Arc<LiveRoute>) -> Result<Reply, Problem> {
     let chosen = admit::choose(&ctx, route)?;
     let calls = admit::bind(&ctx, route, &chosen)?;
-    if let Some(form) = Form::asked(ctx.ask.headers, ctx.ask.method, route) {
+    if let Some(form) = Form::asked(ctx.ask.headers, route) {
+        if *ctx.ask.method == Method::HEAD {
+            return Ok(progress::head(&ctx, route, handles, form));
+        }
         return Ok(progress::start(&ctx, route, handles, (chosen, calls), form));
     }
     let parts = fanout::gather(&ctx, &handles.tag, calls, route.max_parallel).await;

@@ -47,6 +47,8 @@ pub(crate) enum Origin {
     CacheAfterError { age: Duration, left_ms: i64, waited: bool },
     /// An upstream call of our own was waited for.
     Fetched { stored: bool },
+    /// An upstream call of our own was waited for; it said that the copy we had still holds.
+    Revalidated,
     /// Somebody else's call was waited for.
     Collapsed,
     /// The source does not use the cache, or was asked around it.
@@ -115,7 +117,7 @@ impl Part {
         match self.origin {
             Origin::Cache { .. } | Origin::Constant | Origin::Refused => false,
             Origin::CacheAfterError { waited, .. } => waited,
-            Origin::Fetched { .. } | Origin::Collapsed | Origin::Bypass => true,
+            Origin::Fetched { .. } | Origin::Revalidated | Origin::Collapsed | Origin::Bypass => true,
         }
     }
 
@@ -123,9 +125,12 @@ impl Part {
     pub(crate) fn age(&self) -> Option<Duration> {
         match self.origin {
             Origin::Cache { age, .. } | Origin::CacheAfterError { age, .. } => Some(age),
-            Origin::Fetched { .. } | Origin::Collapsed | Origin::Bypass | Origin::Constant | Origin::Refused => {
-                self.fallback.and_then(|note| note.age)
-            }
+            Origin::Fetched { .. }
+            | Origin::Revalidated
+            | Origin::Collapsed
+            | Origin::Bypass
+            | Origin::Constant
+            | Origin::Refused => self.fallback.and_then(|note| note.age),
         }
     }
 }

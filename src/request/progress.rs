@@ -50,8 +50,8 @@ pub(crate) enum Form {
 
 impl Form {
     /// What the client asks for; `None`: one whole answer. Only envelopes can come in parts.
-    pub(crate) fn asked(headers: &HeaderMap, method: &Method, route: &RoutePlan) -> Option<Self> {
-        if route.respond != Respond::Envelope || *method == Method::HEAD {
+    pub(crate) fn asked(headers: &HeaderMap, route: &RoutePlan) -> Option<Self> {
+        if route.respond != Respond::Envelope {
             return None;
         }
         let accept = headers.get(header::ACCEPT)?.to_str().ok()?;
@@ -105,6 +105,13 @@ struct Owned {
     priority: Priority,
 }
 
+/// What `HEAD` is told: the headers of a progressive answer, which are sent before anything is known. Nothing is called.
+pub(crate) fn head(ctx: &Context<'_>, route: &RoutePlan, handles: &LiveRoute, form: Form) -> Reply {
+    handles.metrics.answered("fresh", StatusCode::OK.as_u16(), ctx.now().since(ctx.ask.arrived));
+    let (_, nothing) = mpsc::channel(1);
+    progressive(route, form, nothing)
+}
+
 /// Starts the work and answers at once with what will come of it.
 pub(crate) fn start(
     ctx: &Context<'_>,
@@ -155,6 +162,10 @@ pub(crate) fn start(
             () = events.closed() => {}
         }
     }));
+    progressive(route, form, stream)
+}
+
+fn progressive(route: &RoutePlan, form: Form, stream: mpsc::Receiver<Bytes>) -> Reply {
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, form.content_type());
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
@@ -219,7 +230,7 @@ mod tests {
             ("*/*", None),
         ] {
             let headers = HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static(accept))]);
-            assert_eq!(Form::asked(&headers, &Method::GET, &route), form, "{accept}");
+            assert_eq!(Form::asked(&headers, &route), form, "{accept}");
         }
     }
 

@@ -19,6 +19,7 @@ use crate::base::Moment;
 use crate::base::Pretty;
 use crate::live::Failure;
 use crate::live::Fetched;
+use crate::live::Keeping;
 use crate::live::LiveSource;
 use crate::live::cache::Ask as CacheAsk;
 use crate::live::cache::CacheKey;
@@ -30,6 +31,7 @@ use crate::live::cache::Tag;
 use crate::plan::Bound;
 use crate::plan::CallPlan;
 use crate::plan::Fallback;
+use crate::policy::directives::Directives;
 use crate::policy::freshness::CacheSettings;
 use crate::policy::freshness::Freshness;
 use crate::policy::outcome::Kind;
@@ -122,10 +124,9 @@ pub(crate) fn begin(
                 _ => Begun::Known(part),
             }
         }
-        Look::Wait { waiter, lead, stale } => {
-            call.source.metrics.cache(if stale { CacheResult::Sie } else { CacheResult::Miss });
+        Look::Wait { waiter, lead, stale, passes } => {
+            count_miss(&call.source, stale, passes, lead.is_some());
             let origin = if lead.is_some() { Origin::Fetched { stored: false } } else { Origin::Collapsed };
-            call.source.metrics.coalesced(if lead.is_some() { Role::Lead } else { Role::Join });
             let ends_by = if let Some(lead) = lead {
                 if let Err(refusal) = flight::refused(&call.source, started) {
                     ctx.ask.trail.note(&ctx.shared.clock, &call.source.plan.name, || refusal.message.clone());
@@ -133,11 +134,13 @@ pub(crate) fn begin(
                     let origin = Origin::Refused;
                     return Begun::Lost(Box::new(Lost { call, key: Some(key), failure: refusal, origin, started }));
                 }
+                let note =
+                    if passes { "makes its own call, the upstream forbids to keep it" } else { "leads the call" };
+                ctx.ask.trail.note(&ctx.shared.clock, &call.source.plan.name, || format!("cache: miss; {note}"));
                 let mut flight = flight_of(ctx, &call);
-                if settings.coalesce.is_none() {
+                if settings.coalesce.is_none() || passes {
                     flight.bound_by(ctx.deadline);
                 }
-                ctx.ask.trail.note(&ctx.shared.clock, &call.source.plan.name, || "cache: miss; leads the call".into());
                 let ends_by = flight.deadline();
                 flight::start_led(flight, lead);
                 Some(ends_by)
@@ -167,6 +170,15 @@ pub(crate) fn too_late(ctx: &Context<'_>, call: PartCall, started: Moment) -> Be
     Begun::Lost(Box::new(Lost { call, key, failure, origin: Origin::Refused, started }))
 }
 
+/// Counts a caller that waits for a call; one that makes its own because it must does not count for sharing.
+fn count_miss(source: &LiveSource, stale: bool, passes: bool, leads: bool) {
+    if passes {
+        return source.metrics.cache(CacheResult::Bypass);
+    }
+    source.metrics.cache(if stale { CacheResult::Sie } else { CacheResult::Miss });
+    source.metrics.coalesced(if leads { Role::Lead } else { Role::Join });
+}
+
 /// `cache: off`: a call of our own, shared with nobody.
 fn begin_uncached(ctx: &Context<'_>, call: PartCall, started: Moment) -> Begun {
     if let Err(failure) = flight::refused(&call.source, started) {
@@ -193,6 +205,9 @@ pub(crate) async fn finish(ctx: &Context<'_>, tag: &Tag, begun: Begun) -> Part {
             }
             match landing.result {
                 Ok(fetched) => {
+                    if fetched.keeping.not_modified && matches!(origin, Origin::Fetched { .. }) {
+                        origin = Origin::Revalidated;
+                    }
                     let took = ctx.now().since(started);
                     call.source.metrics.answered("ok", took);
                     Part::good(&fetched, Status::Ok, origin)
@@ -227,7 +242,8 @@ pub(crate) async fn wait(
             let took = ctx.now().since(started);
             let message = format!("no answer within the request's {}", Pretty(ctx.budget));
             ctx.ask.trail.note(&ctx.shared.clock, &source.plan.name, || message.clone());
-            let failure = Failure { kind, status: None, message, took, retry_after: None };
+            let failure =
+                Failure { kind, status: None, message, took, retry_after: None, directives: Directives::default() };
             Landing { result: Err(Arc::new(failure)), stored: false }
         }
     }
@@ -385,7 +401,7 @@ pub(crate) fn constant(data: &Result<bytes::Bytes, ShapeError>) -> Part {
     match data {
         Ok(body) => {
             let etag = rapidhash::v3::rapidhash_v3(body);
-            let fetched = Fetched { body: body.clone(), took: Duration::ZERO, etag };
+            let fetched = Fetched { body: body.clone(), took: Duration::ZERO, etag, keeping: Keeping::default() };
             Part::good(&fetched, Status::Ok, Origin::Constant)
         }
         Err(error) => Part::bad(failure(attempt::kind_of(error), error.to_string()), Origin::Constant),

@@ -108,7 +108,12 @@ fn cache_status(placed: &[Placed<'_>], cached: bool) -> Option<String> {
     let parts = || placed.iter().map(|(_, part)| part);
     let left_ms = parts().filter_map(|part| match part.origin {
         Origin::Cache { left_ms, .. } | Origin::CacheAfterError { left_ms, .. } => Some(left_ms),
-        Origin::Fetched { .. } | Origin::Collapsed | Origin::Bypass | Origin::Constant | Origin::Refused => None,
+        Origin::Fetched { .. }
+        | Origin::Revalidated
+        | Origin::Collapsed
+        | Origin::Bypass
+        | Origin::Constant
+        | Origin::Refused => None,
     });
     let ttl = left_ms.min().map(|millis| millis.div_euclid(1000));
     if cached {
@@ -122,6 +127,9 @@ fn cache_status(placed: &[Placed<'_>], cached: bool) -> Option<String> {
     let stored = parts().any(|part| matches!(part.origin, Origin::Fetched { stored: true }) && part.failure.is_none());
     if parts().any(|part| matches!(part.origin, Origin::Fetched { .. })) {
         return Some(format!("aggd; fwd=uri-miss{}", if stored { "; stored" } else { "" }));
+    }
+    if parts().any(|part| part.origin == Origin::Revalidated) {
+        return Some("aggd; fwd=stale; fwd-status=304".to_owned());
     }
     if parts().any(|part| part.origin == Origin::Collapsed) {
         return Some("aggd; fwd=uri-miss; collapsed".to_owned());

@@ -155,3 +155,22 @@ async fn the_header_can_be_renamed_switched_off_and_is_clamped() {
     assert!(reply.took < Duration::from_millis(350), "{:?}", reply.took);
     assert_eq!(reply.part("a")["kind"], "attempt_timeout", "the operator's bound, not the client's");
 }
+
+#[tokio::test]
+async fn only_places_that_were_granted_count_as_waited_for() {
+    let upstream = Upstream::with(&[("/a", Script::hang()), ("/b", Script::json(&json!(1)))]);
+    let sources =
+        [source("a", &upstream.url("/a"), "timeout: 20s"), source("b", &upstream.url("/b"), "timeout: 150ms")];
+    let gateway = Setup::new().server("limits: { concurrency: 1 }\n").sources(&sources).start();
+    tokio::select! {
+        _ = gateway.get("/aggregate/a") => panic!("it hangs"),
+        () = async {
+            eventually(SOON, "the one place is taken", async || upstream.active() == 1).await;
+            assert_ne!(gateway.get("/aggregate/b").await.status, 200);
+            let refused = async || gateway.metric("aggd_limiter_rejected_total", &[("limiter", "global")]).await;
+            eventually(SOON, "`b` was refused", async || refused().await == 1.0).await;
+            let waits = gateway.metric("aggd_queue_wait_seconds_count", &[("limiter", "global")]).await;
+            assert_eq!(waits, 1.0, "the place of `a`; `b` got none");
+        } => {}
+    }
+}

@@ -266,6 +266,55 @@ async fn head_answers_as_get_does_without_a_body() {
 }
 
 #[tokio::test]
+async fn head_tells_the_content_type_of_an_answer_that_would_come_in_parts_and_calls_nothing() {
+    let upstream = Upstream::start();
+    let gateway = Gateway::of(&abc(&upstream, "cache: off"));
+    for kind in ["text/event-stream", "application/x-ndjson"] {
+        let ask = |method| gateway.ask(method, "/aggregate").header("accept", kind).send();
+        let head = ask(Method::HEAD).await.expect(200);
+        assert_eq!((head.header("content-type"), head.body.len(), upstream.total()), (kind, 0, 0));
+        assert_eq!(head.headers.get("content-length"), None, "GET has none");
+    }
+    gateway.ask(Method::HEAD, "/aggregate?sources=x").header("accept", "text/event-stream").send().await.expect(404);
+    let get = gateway.ask(Method::GET, "/aggregate").header("accept", "text/event-stream").send().await.expect(200);
+    assert_eq!(get.header("content-type"), "text/event-stream");
+}
+
+#[tokio::test]
+async fn naming_no_source_at_all_is_refused_with_the_names_there_are() {
+    let upstream = Upstream::start();
+    let gateway = Gateway::of(&abc(&upstream, ""));
+    for query in ["?sources=", "?sources=,", "?sources=%20,,"] {
+        let problem = gateway.get(&format!("/aggregate{query}")).await.problem(400, "bad-parameter");
+        assert_eq!(problem["parameter"], "sources", "{query}");
+        assert!(problem["detail"].as_str().unwrap().contains("name some of: a, b, c"), "{problem}");
+    }
+    assert_eq!(upstream.total(), 0);
+    gateway.get("/aggregate?sources=a,").await.expect(200);
+}
+
+#[tokio::test]
+async fn an_order_that_says_a_thing_twice_is_refused_and_nothing_is_done() {
+    let upstream = Upstream::with(&[("/a", Script::json(&json!("one")))]);
+    let gateway = Gateway::of(&[source("a", &upstream.url("/a"), "")]);
+    gateway.get("/aggregate").await.expect(200);
+    let twice = gateway.post("/cache/invalidate", r#"{"source": "b", "source": "a"}"#).await;
+    let problem = twice.problem(400, "bad-body");
+    assert!(problem["detail"].as_str().unwrap().contains("`source` is there twice"), "{problem}");
+    assert_eq!(gateway.health().await["cache"]["total_entries"], 1);
+}
+
+#[tokio::test]
+async fn constant_data_has_no_circuit_to_give_orders_to() {
+    let gateway = Gateway::of(&["source: fixed\nstatic: { n: 1 }\n".to_owned()]);
+    for action in ["force_open", "force_close", "reset"] {
+        let reply = gateway.post("/admin/breakers/fixed", &json!({"action": action}).to_string()).await;
+        let problem = reply.problem(409, "no-circuit");
+        assert_eq!(problem["source"], "fixed", "{action}");
+    }
+}
+
+#[tokio::test]
 async fn http2_with_prior_knowledge_works() {
     let upstream = Upstream::start();
     let gateway = Gateway::of(&abc(&upstream, ""));

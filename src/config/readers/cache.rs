@@ -40,6 +40,8 @@ pub(crate) fn cache(node: Option<&Node>, at: &At<'_>, findings: &mut Findings) -
         coalesce: coalesce(node.get("coalesce"), defaults.coalesce),
         key_headers: key_headers(node),
         max_entry_bytes: node.size("max_entry_bytes").unwrap_or(defaults.max_entry_bytes),
+        respect_upstream: node.switch("respect_upstream").unwrap_or(defaults.respect_upstream),
+        conditional: node.switch("conditional").unwrap_or(defaults.conditional),
     };
     node.switch("enabled").unwrap_or(true).then_some(settings)
 }

@@ -122,6 +122,18 @@ static CACHE: Block = Block {
         key("coalesce", Kind::Block(&COALESCE), "{}", "whether callers who want the same share one call").or_off(),
         key("key", Kind::Block(&CACHE_KEY), "{}", "what tells entries apart, besides the parameters"),
         key("max_entry_bytes", Kind::Size, "1MiB", "a larger answer is served, not stored"),
+        key(
+            "respect_upstream",
+            Kind::Switch,
+            "false",
+            "whether what the upstream's `Cache-Control` forbids is obeyed; it only ever shortens",
+        ),
+        key(
+            "conditional",
+            Kind::Switch,
+            "true",
+            "whether a copy with an `ETag` or `Last-Modified` is fetched anew only if it changed",
+        ),
     ],
     also: None,
     not_yet: &["scope"],

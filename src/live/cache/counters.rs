@@ -12,6 +12,10 @@ pub(crate) struct Counters {
     pub(crate) bytes: u64,
     /// Flights in the air now, refreshes among them.
     pub(crate) flights: u64,
+    /// Keys marked now, because the upstream forbids to keep their answers.
+    pub(crate) passes: u64,
+    /// Keys not marked so, for want of room.
+    pub(crate) passes_dropped: u64,
     /// Entries dropped to make room.
     pub(crate) evicted_capacity: u64,
     /// Entries dropped because nothing could want them any more.
@@ -20,6 +24,8 @@ pub(crate) struct Counters {
     pub(crate) evicted_invalidated: u64,
     /// Answers served but too large to keep.
     pub(crate) evicted_oversize: u64,
+    /// Answers served but not kept, because the upstream forbids it.
+    pub(crate) evicted_forbidden: u64,
     /// Answers not stored, because of an invalidation since the call began or because a later call was quicker.
     pub(crate) store_discarded: u64,
     /// Callers that led a call.
@@ -28,6 +34,8 @@ pub(crate) struct Counters {
     pub(crate) coalesced_join: u64,
     /// Refreshes that brought an answer.
     pub(crate) refresh_ok: u64,
+    /// Refreshes that found the entry still to hold.
+    pub(crate) refresh_not_modified: u64,
     /// Refreshes that failed.
     pub(crate) refresh_failed: u64,
 }
@@ -39,10 +47,13 @@ pub(super) struct Totals {
     pub(super) evicted_expired: Total,
     pub(super) evicted_invalidated: Total,
     pub(super) evicted_oversize: Total,
+    pub(super) evicted_forbidden: Total,
+    pub(super) passes_dropped: Total,
     pub(super) store_discarded: Total,
     pub(super) coalesced_lead: Total,
     pub(super) coalesced_join: Total,
     pub(super) refresh_ok: Total,
+    pub(super) refresh_not_modified: Total,
     pub(super) refresh_failed: Total,
 }
 
@@ -67,14 +78,18 @@ impl Totals {
             entries: 0,
             bytes: 0,
             flights: 0,
+            passes: 0,
+            passes_dropped: self.passes_dropped.read(),
             evicted_capacity: self.evicted_capacity.read(),
             evicted_expired: self.evicted_expired.read(),
             evicted_invalidated: self.evicted_invalidated.read(),
             evicted_oversize: self.evicted_oversize.read(),
+            evicted_forbidden: self.evicted_forbidden.read(),
             store_discarded: self.store_discarded.read(),
             coalesced_lead: self.coalesced_lead.read(),
             coalesced_join: self.coalesced_join.read(),
             refresh_ok: self.refresh_ok.read(),
+            refresh_not_modified: self.refresh_not_modified.read(),
             refresh_failed: self.refresh_failed.read(),
         }
     }

@@ -9,6 +9,7 @@ use crate::base::Moment;
 use crate::live::cache::generation::SourceMark;
 use crate::live::cache::generation::Tag;
 use crate::live::fetched::FlightResult;
+use crate::policy::directives::Directives;
 use crate::policy::freshness;
 use crate::policy::freshness::CacheSettings;
 use crate::policy::freshness::Freshness;
@@ -57,17 +58,32 @@ impl Entry {
 
     /// How long it is fresh under these settings, which may be newer than it.
     pub(crate) fn ttl(&self, settings: &CacheSettings) -> Duration {
-        match (&self.value, &settings.negative) {
+        let configured = match (&self.value, &settings.negative) {
             (Ok(_), _) => freshness::effective_ttl(settings, self.draw),
             (Err(_), Some(negative)) => negative.ttl,
             (Err(_), None) => Duration::ZERO,
-        }
+        };
+        if settings.respect_upstream { directives(&self.value).shorten(configured) } else { configured }
+    }
+
+    /// Whether the upstream can be asked if it still holds.
+    pub(super) fn is_checkable(&self, settings: &CacheSettings) -> bool {
+        let has_validators = self.value.as_ref().is_ok_and(|fetched| fetched.keeping.validators.is_some());
+        let is_forbidden = settings.respect_upstream && directives(&self.value).forbids_storing;
+        settings.conditional && has_validators && !is_forbidden
+    }
+
+    /// Whether the upstream forbids to serve it past its ttl.
+    fn is_never_stale(&self, settings: &CacheSettings) -> bool {
+        let said = directives(&self.value);
+        settings.respect_upstream && (said.forbids_stale || said.forbids_storing)
     }
 
     /// What its age calls for. `draw` decides for `xfetch`.
     pub(super) fn freshness(&self, settings: &CacheSettings, now: Moment, draw: f64) -> Freshness {
         let (age, ttl) = (self.age(now), self.ttl(settings));
         match &self.value {
+            Ok(_) if age >= ttl && self.is_never_stale(settings) => Freshness::Miss,
             Ok(fetched) => freshness::classify(settings, ttl, age, fetched.took, draw),
             // A refusal is fresh or it is nothing: it stands in for no failure and is not fetched ahead.
             Err(_) if age < ttl => Freshness::Fresh,
@@ -77,12 +93,22 @@ impl Entry {
 
     /// Whether it may stand in for a failure, this long past its ttl.
     pub(super) fn stands_in(&self, settings: &CacheSettings, past_ttl: Duration, now: Moment) -> bool {
-        !self.is_negative() && self.age(now) < self.ttl(settings).saturating_add(past_ttl)
+        !self.is_negative()
+            && !self.is_never_stale(settings)
+            && self.age(now) < self.ttl(settings).saturating_add(past_ttl)
     }
 
     /// Whether anything could still want it.
     pub(super) fn is_kept(&self, now: Moment) -> bool {
         self.age(now) < self.keep_for
+    }
+}
+
+/// What the upstream said about keeping its answer, or its refusal.
+pub(super) fn directives(value: &FlightResult) -> &Directives {
+    match value {
+        Ok(fetched) => &fetched.keeping.directives,
+        Err(failure) => &failure.directives,
     }
 }
 

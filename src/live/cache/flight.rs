@@ -25,12 +25,16 @@ pub(super) struct Flight {
     pub(super) source: SourceMark,
     /// The tag of whoever began it.
     pub(super) tag: Tag,
-    /// The invalidations it knows of.
+    /// The invalidations that what it may bring knows of: those of the copy that it may confirm, where there is one.
     pub(super) stamp: u64,
+    /// The invalidations it knows of itself.
+    pub(super) began: u64,
     /// Its place among the flights of its shard.
     pub(super) number: u64,
     pub(super) started: Moment,
     pub(super) errand: Errand,
+    /// The copy that the upstream is asked about: whether it still holds.
+    pub(super) known: Option<Arc<Entry>>,
     pub(super) terms: Terms,
     doomed: AtomicBool,
     abandoned: AtomicBool,
@@ -64,6 +68,7 @@ pub(super) struct Terms {
     pub(super) negative: Option<NegativeSettings>,
     /// Whether the flight ends when nobody waits any more.
     pub(super) cancels: bool,
+    pub(super) respect_upstream: bool,
 }
 
 /// How a flight ended.
@@ -82,21 +87,25 @@ pub(super) struct Departure {
     pub(super) tag: Tag,
     pub(super) started: Moment,
     pub(super) errand: Errand,
+    pub(super) known: Option<Arc<Entry>>,
     pub(super) terms: Terms,
 }
 
 impl Flight {
     pub(super) fn new(departure: Departure, stamp: u64, number: u64) -> Self {
-        let Departure { key, source, tag, started, errand, terms } = departure;
+        let Departure { key, source, tag, started, errand, known, terms } = departure;
         let waiters = AtomicUsize::new(usize::from(!matches!(errand, Errand::Refresh(_))));
         Self {
             key,
             source,
             tag,
-            stamp,
+            // Else a confirmed copy would be shown to those for whom it was invalidated.
+            stamp: known.as_ref().map_or(stamp, |entry| entry.stamp.min(stamp)),
+            began: stamp,
             number,
             started,
             errand,
+            known,
             terms,
             doomed: AtomicBool::new(false),
             abandoned: AtomicBool::new(false),

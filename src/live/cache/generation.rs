@@ -12,6 +12,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 
@@ -71,6 +72,8 @@ struct Mark {
 #[derive(Debug, Default)]
 pub(super) struct Generations {
     sequence: AtomicU64,
+    /// A prefix is being dropped, entry by entry.
+    walks: AtomicBool,
     all: AtomicU64,
     sources: Mutex<HashMap<Box<str>, SourceMark>>,
     tags: Mutex<HashMap<Box<str>, Tag>>,
@@ -116,9 +119,21 @@ impl Generations {
                 let tags = self.tags.lock().unwrap_or_else(PoisonError::into_inner);
                 tags.get(name).inspect(|tag| raise(&tag.0.at));
             }
-            Scope::Prefix(_) => {}
+            Scope::Prefix(_) => self.walks.store(true, Ordering::SeqCst),
         }
         generation
+    }
+
+    /// The entries that a scope covers are gone.
+    pub(super) fn walked(&self) {
+        self.walks.store(false, Ordering::SeqCst);
+    }
+
+    /// Whether entries may be on their way out that no mark hides. What is found meanwhile must not be asked about: the
+    /// upstream would say that it still holds. Read under the lock of the key's shard, before the entry is looked for:
+    /// while it does not say so yet, the invalidation still has to come past that lock, and dooms whoever took off under it.
+    pub(super) fn are_walked(&self) -> bool {
+        self.walks.load(Ordering::SeqCst)
     }
 
     /// The mark of a source.

@@ -89,6 +89,8 @@ pub(crate) enum Look {
         lead: Option<Lead>,
         /// There is a copy that `stale_if_error` would serve at this age.
         stale: bool,
+        /// The upstream lately forbade to keep this answer: nobody joins anybody, each makes a call of its own.
+        passes: bool,
     },
 }
 
@@ -142,7 +144,7 @@ impl Cache {
 
     /// A call without a look: joins nobody, is joined by nobody; its success is stored all the same.
     pub(crate) fn lead_unconditionally(&self, ask: &Ask<'_>) -> (Lead, Waiter) {
-        let departure = ask.departure(Errand::Alone);
+        let departure = ask.departure(Errand::Alone, None);
         self.take_off(&mut self.shared.registry.airspace(ask.key), departure)
     }
 
@@ -164,7 +166,7 @@ impl Cache {
             Freshness::Fresh | Freshness::StaleIfError | Freshness::Miss => false,
         };
         let refresh = is_due.then(|| {
-            let departure = ask.departure(Errand::Refresh(Arc::clone(&entry)));
+            let departure = ask.departure(Errand::Refresh(Arc::clone(&entry)), Some(&entry));
             DueRefresh::new(Arc::clone(&self.shared), Arc::clone(&entry), departure)
         });
         Look::Hit { entry, age, freshness, refresh }
@@ -173,27 +175,38 @@ impl Cache {
     /// Joins a flight or leads one.
     fn wait(&self, ask: &Ask<'_>) -> Look {
         let mut airspace = self.shared.registry.airspace(ask.key);
+        let walked = self.shared.generations.are_walked();
         // Again, now that no flight of this key can land: one may have since the first look.
         let found = self.shared.find(ask);
-        let stale = match found {
+        let (stale, known) = match found {
             Some(found) if found.is_servable() => {
                 let Found { entry, age, freshness } = found;
                 return Look::Hit { entry, age, freshness, refresh: None };
             }
             Some(found) => {
-                self.shared.drop_expired(ask, &found.entry);
-                matches!(found.freshness, Freshness::StaleIfError)
+                let dropped = self.shared.drop_expired(ask, &found.entry);
+                let stale = matches!(found.freshness, Freshness::StaleIfError);
+                (stale, Some(found.entry).filter(|_| !dropped && !walked))
             }
-            None => false,
+            None => (false, None),
         };
+        let known = known.as_ref();
+        if ask.settings.respect_upstream && airspace.passes.hold(ask.key, ask.now) {
+            let mut departure = ask.departure(Errand::Alone, known);
+            // Its answer is for this caller alone, and is hardly ever kept.
+            departure.terms.cancels = true;
+            let (lead, waiter) = self.take_off(&mut airspace, departure);
+            return Look::Wait { waiter, lead: Some(lead), stale, passes: true };
+        }
         if let Some(flight) = self.shared.joinable(&airspace, ask) {
             flight.join();
             self.shared.totals.coalesced_join.add(1);
-            return Look::Wait { waiter: Waiter::new(flight, Arc::clone(&self.shared)), lead: None, stale };
+            let waiter = Waiter::new(flight, Arc::clone(&self.shared));
+            return Look::Wait { waiter, lead: None, stale, passes: false };
         }
-        let (lead, waiter) = self.take_off(&mut airspace, ask.departure(Errand::Answer));
+        let (lead, waiter) = self.take_off(&mut airspace, ask.departure(Errand::Answer, known));
         self.shared.totals.coalesced_lead.add(1);
-        Look::Wait { waiter, lead: Some(lead), stale }
+        Look::Wait { waiter, lead: Some(lead), stale, passes: false }
     }
 
     fn take_off(&self, airspace: &mut Airspace, departure: Departure) -> (Lead, Waiter) {
@@ -226,11 +239,13 @@ impl Shared {
         airspace.of(ask.key).iter().rev().filter(young).find(open).cloned()
     }
 
-    /// Drops an entry that nothing could want any more, on the way past.
-    fn drop_expired(&self, ask: &Ask<'_>, entry: &Entry) {
-        if !entry.is_kept(ask.now) && self.store.load().remove_if(ask.key, |held| std::ptr::eq(held, entry)) {
+    /// Drops an entry that nothing could want any more, on the way past; whether it is one.
+    fn drop_expired(&self, ask: &Ask<'_>, entry: &Entry) -> bool {
+        let expired = !entry.is_kept(ask.now);
+        if expired && self.store.load().remove_if(ask.key, |held| std::ptr::eq(held, entry)) {
             self.totals.evicted_expired.add(1);
         }
+        expired
     }
 }
 
@@ -244,13 +259,15 @@ impl Found {
 }
 
 impl Ask<'_> {
-    fn departure(&self, errand: Errand) -> Departure {
+    /// `known` is the copy that the asker may see; the upstream is asked about it where it can be.
+    fn departure(&self, errand: Errand, known: Option<&Arc<Entry>>) -> Departure {
         Departure {
             key: self.key.clone(),
             source: self.source.clone(),
             tag: self.tag.clone(),
             started: self.now,
             errand,
+            known: known.filter(|entry| entry.is_checkable(self.settings)).cloned(),
             terms: self.terms(),
         }
     }
@@ -268,6 +285,7 @@ impl Ask<'_> {
             max_entry_bytes: settings.max_entry_bytes.as_usize(),
             negative: settings.negative.clone(),
             cancels: settings.coalesce.is_some_and(|coalesce| coalesce.on_abandon == OnAbandon::Cancel),
+            respect_upstream: settings.respect_upstream,
         }
     }
 }

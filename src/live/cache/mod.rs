@@ -14,6 +14,7 @@
 //! | `entry` | one stored answer, and when it may be fetched anew |
 //! | `store` | the bounded map of entries |
 //! | `flight` | one call that several wait for, and the waiter |
+//! | `passes` | keys whose answers the upstream forbids to keep |
 //! | `registry` | all flights in the air, by key |
 //! | `lead` | the guard of the task that makes the call; the refresh that is due |
 //! | `look` | the cache itself: look, lead, stale copies |
@@ -27,6 +28,7 @@ mod generation;
 mod entry;
 mod store;
 mod flight;
+mod passes;
 mod registry;
 mod lead;
 mod look;

@@ -9,10 +9,12 @@ use std::sync::PoisonError;
 use quick_cache::DefaultHashBuilder;
 use smallvec::SmallVec;
 
+use crate::base::Moment;
 use crate::live::cache::flight::Departure;
 use crate::live::cache::flight::Flight;
 use crate::live::cache::generation::Generations;
 use crate::live::cache::key::CacheKey;
+use crate::live::cache::passes::Passes;
 
 const SHARDS: usize = 16;
 
@@ -29,6 +31,7 @@ pub(super) struct Airspace {
     flights: HashMap<CacheKey, SmallVec<[Arc<Flight>; 1]>, DefaultHashBuilder>,
     /// How many ever took off.
     departed: u64,
+    pub(super) passes: Passes,
 }
 
 impl Registry {
@@ -54,6 +57,16 @@ impl Registry {
         for shard in &self.shards {
             lock(shard).flights.values().flatten().filter(|flight| is(flight)).for_each(|flight| flight.doom());
         }
+    }
+
+    /// Drops the marks of keys that no longer hold.
+    pub(super) fn forget_passes(&self, now: Moment) {
+        self.shards.iter().for_each(|shard| lock(shard).passes.forget(now));
+    }
+
+    /// How many keys are marked.
+    pub(super) fn passes(&self) -> usize {
+        self.shards.iter().map(|shard| lock(shard).passes.len()).sum()
     }
 
     /// How many are in the air.

@@ -50,6 +50,7 @@ impl Cache {
         // First the flights: from here on what they bring is not stored. What they stored already, the walk finds.
         shared.registry.doom(|flight| scope.covers(&flight.key, &flight.source, &flight.tag));
         let count = shared.store.load().remove_all(|key, entry| scope.covers(key, &entry.source, &entry.tag));
+        shared.generations.walked();
         upkeep.counted = None;
         shared.totals.evicted_invalidated.add(u64::try_from(count).unwrap_or(u64::MAX));
         Invalidated { count, generation }
@@ -63,6 +64,7 @@ impl Cache {
         let expired = store.iter().filter(|(_, entry)| !entry.is_kept(now)).take(limit);
         let count =
             expired.filter(|(key, old)| store.remove_if(key, |held| std::ptr::eq(held, Arc::as_ptr(old)))).count();
+        shared.registry.forget_passes(now);
         upkeep.counted = None;
         shared.totals.evicted_expired.add(u64::try_from(count).unwrap_or(u64::MAX));
         count
@@ -95,6 +97,7 @@ impl Cache {
             entries: wide(store.len()),
             bytes: store.bytes(),
             flights: wide(self.shared.registry.count()),
+            passes: wide(self.shared.registry.passes()),
             ..self.shared.totals.read()
         }
     }

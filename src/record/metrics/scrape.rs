@@ -88,6 +88,9 @@ pub(crate) struct CacheGauges {
     pub(crate) evictions: Vec<(&'static str, u64)>,
     /// Fetches behind a reply, by result.
     pub(crate) refreshes: Vec<(&'static str, u64)>,
+    /// Keys whose callers make calls of their own, and how often there was no room for one more.
+    pub(crate) passes: u64,
+    pub(crate) passes_dropped: u64,
     /// Answers not stored, because of an invalidation or of a later call.
     pub(crate) store_discarded: u64,
 }
@@ -218,6 +221,8 @@ impl CacheGauges {
                 by("result", self.refreshes.clone(), |how| how),
             ),
             counter("aggd_cache_store_discarded", "Answers that came too late to be stored", self.store_discarded),
+            gauge("aggd_cache_passes", "Keys whose answers the upstream forbids to keep or share", self.passes),
+            counter("aggd_cache_passes_dropped", "Keys not marked so, for want of room", self.passes_dropped),
             gauge("aggd_flights", "Upstream calls under way that callers may join", self.flights),
         ]);
     }

@@ -21,6 +21,12 @@ pub(crate) enum StoreError {
         /// What the operating system says.
         source: io::Error,
     },
+    /// The file has lost its name while it was written.
+    #[error("{} was deleted or replaced while it was written", .path.display())]
+    Gone {
+        /// Its name.
+        path: PathBuf,
+    },
     /// The URL is none. What it says is not shown, for it may hold a password.
     #[error("`database` is not a PostgreSQL URL: write postgres://user:password@host:5432/name")]
     Url,
@@ -43,7 +49,7 @@ impl StoreError {
     pub(crate) fn is_configuration(&self) -> bool {
         match self {
             Self::NoFolder { .. } | Self::Unwritable { .. } | Self::Url => true,
-            Self::Database(_) | Self::Tables(_) | Self::TooSlow { .. } => false,
+            Self::Gone { .. } | Self::Database(_) | Self::Tables(_) | Self::TooSlow { .. } => false,
         }
     }
 }

@@ -5,6 +5,7 @@
 
 mod columns;
 mod error;
+mod file;
 mod migrations;
 mod ping;
 mod postgres;
@@ -18,7 +19,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use sqlx::PgPool;
-use sqlx::SqlitePool;
 use tokio::sync::OnceCell;
 
 use crate::base::Moment;
@@ -27,6 +27,7 @@ use crate::record::audit::AuditRecord;
 use crate::record::history::HistoryFilter;
 use crate::record::history::HistoryPage;
 use crate::record::store::columns::Mark;
+use crate::record::store::file::SqliteFile;
 use crate::record::store::ping::Ping;
 
 /// How long the tables may take to be made.
@@ -42,8 +43,6 @@ const CLOSE_LIMIT: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(crate) struct Store {
     engine: Engine,
-    /// Set when the tables are there.
-    prepared: OnceCell<()>,
     ping: Ping,
     /// This process among all that ever wrote to the database.
     writer: String,
@@ -51,47 +50,56 @@ pub(crate) struct Store {
 
 #[derive(Debug)]
 enum Engine {
-    Sqlite(SqlitePool),
-    Postgres(PgPool),
+    Sqlite(SqliteFile),
+    /// The pool, and whether the tables are there.
+    Postgres(PgPool, OnceCell<()>),
 }
 
 impl Store {
     /// A store in an SQLite file, which is made if it is missing; its folder must be there. Needs the runtime.
     pub(crate) fn sqlite(path: &Path) -> Result<Self, StoreError> {
-        Ok(Self::new(Engine::Sqlite(sqlite::open(path)?)))
+        Ok(Self::new(Engine::Sqlite(SqliteFile::open(path)?)))
     }
 
     /// A store in a PostgreSQL database, `postgres://user:password@host:5432/name`. Connects when it is first used.
     /// Needs the runtime.
     pub(crate) fn postgres(url: &Secret) -> Result<Self, StoreError> {
-        Ok(Self::new(Engine::Postgres(postgres::open(url)?)))
+        Ok(Self::new(Engine::Postgres(postgres::open(url)?, OnceCell::new())))
     }
 
     fn new(engine: Engine) -> Self {
         let writer = format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..));
-        Self { engine, prepared: OnceCell::new(), ping: Ping::default(), writer }
+        Self { engine, ping: Ping::default(), writer }
     }
 
     /// Brings the tables up to date; does nothing once that was done.
     pub(crate) async fn prepare(&self) -> Result<(), StoreError> {
         // A connection of its own, closed whatever happens: one that went back to the pool after a failure would keep
         // the lock that holds other instances off.
-        let prepare = async || match &self.engine {
-            Engine::Sqlite(pool) => migrations::run(pool.acquire().await?.detach(), migrations::SQLITE).await,
-            Engine::Postgres(pool) => migrations::run(pool.acquire().await?.detach(), migrations::POSTGRES).await,
+        let prepare = async {
+            match &self.engine {
+                Engine::Sqlite(file) => file.present().await?.prepare().await,
+                Engine::Postgres(pool, prepared) => {
+                    let run = async || migrations::run(pool.acquire().await?.detach(), migrations::POSTGRES).await;
+                    prepared.get_or_try_init(run).await.copied()
+                }
+            }
         };
-        let prepared = async { self.prepared.get_or_try_init(prepare).await.copied() };
-        within(PREPARE_LIMIT, prepared).await
+        within(PREPARE_LIMIT, prepare).await
     }
 
     /// Whether it answers and its tables are there; never later than half a second, and asked once a second at most.
     pub(crate) async fn ping(&self, now: Moment) -> bool {
         let probe = async {
-            let answered = match &self.engine {
-                Engine::Sqlite(pool) => sqlx::query("SELECT 1").execute(pool).await.is_ok(),
-                Engine::Postgres(pool) => sqlx::query("SELECT 1").execute(pool).await.is_ok(),
-            };
-            answered && self.prepared.initialized()
+            match &self.engine {
+                Engine::Sqlite(file) => {
+                    let Ok(opened) = file.present().await else { return false };
+                    sqlx::query("SELECT 1").execute(&opened.pool).await.is_ok() && opened.is_prepared()
+                }
+                Engine::Postgres(pool, prepared) => {
+                    sqlx::query("SELECT 1").execute(pool).await.is_ok() && prepared.initialized()
+                }
+            }
         };
         self.ping.ask(now, probe).await
     }
@@ -104,8 +112,13 @@ impl Store {
         let append = async {
             self.prepare().await?;
             match &self.engine {
-                Engine::Sqlite(pool) => sqlite::append(pool, mark, records).await,
-                Engine::Postgres(pool) => postgres::append(pool, mark, records).await,
+                Engine::Sqlite(file) => {
+                    let opened = file.present().await?;
+                    opened.prepare().await?;
+                    sqlite::append(&opened.pool, mark, records).await?;
+                    file.kept(&opened)
+                }
+                Engine::Postgres(pool, _) => postgres::append(pool, mark, records).await,
             }
         };
         within(APPEND_LIMIT, append).await
@@ -116,8 +129,8 @@ impl Store {
         let search = async {
             self.prepare().await?;
             let fields = match &self.engine {
-                Engine::Sqlite(pool) => search::sqlite(pool, filter).await,
-                Engine::Postgres(pool) => search::postgres(pool, filter).await,
+                Engine::Sqlite(file) => search::sqlite(&file.present().await?.pool, filter).await,
+                Engine::Postgres(pool, _) => search::postgres(pool, filter).await,
             };
             Ok(HistoryPage::of(fields?, filter.limit))
         };
@@ -128,8 +141,8 @@ impl Store {
     pub(crate) async fn close(&self) {
         let close = async {
             match &self.engine {
-                Engine::Sqlite(pool) => pool.close().await,
-                Engine::Postgres(pool) => pool.close().await,
+                Engine::Sqlite(file) => file.close().await,
+                Engine::Postgres(pool, _) => pool.close().await,
             }
         };
         if tokio::time::timeout(CLOSE_LIMIT, close).await.is_err() {

@@ -5,6 +5,7 @@ mod rules;
 mod bounds;
 mod model;
 mod races;
+mod upstream;
 
 use std::future::Future;
 use std::pin::pin;
@@ -34,6 +35,8 @@ use crate::live::cache::flight::Landing;
 use crate::live::fetched::Failure;
 use crate::live::fetched::Fetched;
 use crate::live::fetched::FlightResult;
+use crate::live::fetched::Keeping;
+use crate::policy::directives::Directives;
 use crate::policy::freshness::CACHE_DEFAULTS;
 use crate::policy::freshness::CacheSettings;
 use crate::policy::freshness::Freshness;
@@ -133,13 +136,20 @@ fn at(ms: u64) -> Moment {
 
 fn good(value: &str) -> FlightResult {
     let took = Duration::from_millis(500);
-    Ok(Arc::new(Fetched { body: Bytes::copy_from_slice(value.as_bytes()), took, etag: 0 }))
+    Ok(Arc::new(Fetched { body: Bytes::copy_from_slice(value.as_bytes()), took, etag: 0, keeping: Keeping::default() }))
 }
 
 fn bad(status: u16) -> FlightResult {
     let message = format!("status {status}");
     let kind = Kind::of_status(status);
-    Err(Arc::new(Failure { kind, status: Some(status), message, took: Duration::ZERO, retry_after: None }))
+    Err(Arc::new(Failure {
+        kind,
+        status: Some(status),
+        message,
+        took: Duration::ZERO,
+        retry_after: None,
+        directives: Directives::default(),
+    }))
 }
 
 fn text(entry: &Entry) -> String {

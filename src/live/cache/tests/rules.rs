@@ -308,7 +308,7 @@ fn an_expired_entry_joins_the_refresh_that_is_in_the_air() {
     let desk = Desk::new();
     desk.fill("k", "v", 0);
     let lead = refresh(&desk, 59_999).unwrap();
-    let Look::Wait { waiter, lead: None, stale: true } = desk.look("k", 60_000) else { panic!("not joined") };
+    let Look::Wait { waiter, lead: None, stale: true, .. } = desk.look("k", 60_000) else { panic!("not joined") };
     assert!(lead.complete(good("v2"), at(60_001)));
     assert!(heard(waiter).unwrap().stored);
 }

@@ -104,7 +104,7 @@ impl Play {
     }
 
     fn get(&mut self, key: &'static str, who: &'static str, ms: u64) -> (usize, bool, Freshness) {
-        let Look::Wait { waiter, lead, stale } = self.desk.look(key, ms) else {
+        let Look::Wait { waiter, lead, stale, .. } = self.desk.look(key, ms) else {
             panic!("{} at {ms} ms: {who} was served", self.id)
         };
         let leads = lead.is_some();

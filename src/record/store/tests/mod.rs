@@ -2,6 +2,7 @@
 
 #[path = "../../../../tests/it/servers/postgres.rs"]
 mod server;
+mod gone;
 mod suite;
 mod writing;
 
