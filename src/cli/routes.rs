@@ -38,8 +38,32 @@ pub(crate) fn run(config: Option<&Path>) -> Exit {
         let about = source.description.clone().unwrap_or_default();
         sources.push([name, source.endpoint().to_owned(), Pretty(source.timeout).to_string(), cache, breaker, about]);
     }
-    console::result(&format!("{}\n{}", table(&rows), table(&sources)));
+    let mut shown = format!("{}\n{}", table(&rows), table(&sources));
+    if !plan.limits.is_empty() {
+        shown = format!("{shown}\n{}", table(&limits(&plan)));
+    }
+    console::result(&shown);
     Exit::Fine
+}
+
+/// How much each client may ask, and of what.
+fn limits(plan: &Plan) -> Vec<[String; 5]> {
+    let mut rows = vec![["LIMIT", "COUNTED BY", "UNITS", "IN FLIGHT", "ROUTES"].map(str::to_owned)];
+    let doors = || plan.routes.iter().map(|route| &route.door).chain([&plan.single]);
+    for (place, limit) in plan.limits.iter().enumerate() {
+        let key: Vec<String> = limit.key.iter().map(ToString::to_string).collect();
+        let units = limit.rule.quota.as_ref().map_or("any number".to_owned(), |quota| {
+            format!("{} at once, one in {}", quota.burst(), Pretty(quota.time_for(1)))
+        });
+        let in_flight = limit.rule.max_in_flight.map_or("any number".to_owned(), |most| most.to_string());
+        let charged = doors().filter_map(|door| {
+            let charge = door.limits.iter().find(|charge| charge.limit == place)?;
+            let times = if charge.cost.get() == 1 { String::new() } else { format!(" ×{}", charge.cost) };
+            Some(format!("{}{times}", door.route))
+        });
+        rows.push([limit.name.to_string(), key.join(", "), units, in_flight, charged.collect::<Vec<_>>().join(", ")]);
+    }
+    rows
 }
 
 fn row(plan: &Plan, route: &RoutePlan) -> [String; 6] {

@@ -8,6 +8,7 @@ use crate::harness::Reply;
 use crate::harness::Script;
 use crate::harness::Setup;
 use crate::harness::Upstream;
+use crate::harness::eventually;
 use crate::harness::source;
 
 const MOBILE: &str = "mobile-0123456789abcdef";
@@ -115,4 +116,44 @@ async fn a_reload_takes_a_key_back() {
     gateway.reload().await.expect(200);
     with(&gateway, "/usual", &[("x-api-key", MOBILE)]).await.problem(401, "unauthorized");
     with(&gateway, "/usual", &[("x-api-key", BATCH)]).await.expect(200);
+}
+
+#[tokio::test]
+async fn who_may_claim_more_goes_first_and_who_may_not_waits_his_turn() {
+    let upstream = Upstream::start();
+    upstream.on("/a", Script::hang());
+    let bulkhead = "cache: off\nbreaker: off\naggregate: false\nbulkhead: { max_concurrent: 1, queue_timeout: 20s, queue_order: priority }\n\
+                    query: { who: \"{who}\" }\nparams: { who: { required: true } }";
+    let server = format!("{KEYS}  required: false\n");
+    let gateway =
+        Setup::new().server(&server).env("BATCH", BATCH).sources(&[source("a", &upstream.url("/a"), bulkhead)]).start();
+    let ask = |who: &str, headers: &[(&str, &str)]| {
+        let ask = gateway.ask(Method::GET, &format!("/aggregate/a?who={who}"));
+        let ask = headers.iter().fold(ask, |ask, (name, value)| ask.header(name, value));
+        tokio::spawn(ask.try_send())
+    };
+    let first = ask("first", &[]);
+    let soon = std::time::Duration::from_secs(10);
+    eventually(soon, "the place is taken", async || upstream.calls("/a") == 1).await;
+    let mut others = Vec::new();
+    let claims: [(&str, &[(&str, &str)]); 4] = [
+        ("low", &[("x-request-priority", "LOW")]),
+        ("nobody", &[("x-request-priority", "critical")]),
+        ("batch", &[("x-request-priority", "high"), ("x-api-key", BATCH)]),
+        ("mobile", &[("x-request-priority", "critical"), ("x-api-key", MOBILE)]),
+    ];
+    for (place, (who, headers)) in claims.into_iter().enumerate() {
+        others.push(ask(who, headers));
+        eventually(soon, "it waits", async || {
+            gateway.metric("aggd_limiter_waiting", &[("limiter", "source:a")]).await.round() as usize == place + 1
+        })
+        .await;
+    }
+    upstream.on("/a", Script::json(&json!({ "n": 1 })));
+    first.abort();
+    for other in others {
+        assert_eq!(other.await.unwrap().unwrap().status, 200);
+    }
+    let order: Vec<_> = upstream.seen("/a").iter().map(|seen| seen.target.replace("/a?who=", "")).collect();
+    assert_eq!(order, ["first", "mobile", "nobody", "batch", "low"]);
 }

@@ -76,7 +76,8 @@ fn every_example_is_fine() {
 
 #[test]
 fn every_example_has_a_test_here() {
-    let tested: BTreeSet<_> = ["city-page", "flaky-upstream", "json-api-with-post", "postgres-production"].into();
+    let tested: BTreeSet<_> =
+        ["city-page", "flaky-upstream", "json-api-with-post", "postgres-production", "tenants-and-limits"].into();
     let there: Vec<_> = folders();
     let there: BTreeSet<_> = there.iter().map(|folder| folder.file_name().unwrap().to_str().unwrap()).collect();
     assert_eq!(there, tested);
@@ -342,4 +343,34 @@ async fn the_demo_runs_the_shipped_example_against_upstreams_that_misbehave_on_r
     assert!(folder.join("sources.d/news.yaml").is_file(), "{folder:?}");
     gateway.stop().await;
     assert!(!folder.exists(), "gone when the demo ends");
+}
+
+#[tokio::test]
+async fn tenants_and_limits_answers_as_its_readme_says() {
+    let document = json!([{"date": "2026-04-03", "localName": "Karfreitag", "global": true}]);
+    let upstream = Upstream::with(&[("/DE", Script::json(&document))]);
+    let keys = ["ACME_WEB_KEY", "ACME_BATCH_KEY", "UMBRELLA_KEY"].map(|name| (name, format!("{name}-0123456789")));
+    let sets = [keys.as_slice(), &[("HOLIDAYS_URL", upstream.url(""))]].concat();
+    let gateway = example("tenants-and-limits", &sets);
+    let ask =
+        async |path: &str, name: &str, value: &str| gateway.ask(Method::GET, path).header(name, value).send().await;
+    gateway.get("/holidays/DE").await.problem(401, "unauthorized");
+    let first = ask("/holidays/DE", "x-api-key", "ACME_WEB_KEY-0123456789").await.expect(200);
+    assert_eq!(first.json(), json!([{"date": "2026-04-03", "name": "Karfreitag"}]));
+    assert_eq!(first.header("ratelimit-policy"), "\"tenant\";q=30;w=30");
+    assert!(first.header("ratelimit").starts_with("\"tenant\";r=29;t="), "{}", first.header("ratelimit"));
+    let second = ask("/holidays/DE", "authorization", "Bearer ACME_BATCH_KEY-0123456789").await.expect(200);
+    let left = second.header("ratelimit");
+    assert!(left.starts_with("\"tenant\";r=28;t=") || left.starts_with("\"tenant\";r=29;t="), "{left}");
+    ask("/aggregate", "x-api-key", "wrong").await.problem(401, "unauthorized");
+    let costly = ask("/aggregate", "x-forwarded-for", "198.51.100.7").await.expect(200);
+    assert!(costly.header("ratelimit").starts_with("\"tenant\";r=27;t="), "{}", costly.header("ratelimit"));
+    let from = async || ask("/plans", "x-forwarded-for", "198.51.100.8").await;
+    for _ in 0..2 {
+        assert_eq!(from().await.expect(200).json(), json!(["free", "team"]));
+    }
+    let refused = from().await;
+    assert_eq!((refused.status, &refused.json()["violated-policies"]), (429, &json!(["/plans"])));
+    assert_eq!(refused.json()["detail"], "ten a minute; a key gives you more");
+    ask("/plans", "x-api-key", "wrong").await.expect(200);
 }

@@ -131,6 +131,20 @@ async fn an_address_is_believed_from_a_trusted_proxy_alone() {
 }
 
 #[tokio::test]
+async fn a_header_tells_clients_apart_when_one_of_our_proxies_wrote_it() {
+    let upstream = Upstream::start();
+    let limit = "rate_limits: [{ name: default, key: \"header:X-Tenant-ID\", rate: 1/h, burst: 1 }]\n";
+    let of = |tenant| [("x-tenant-id", tenant)];
+    let open = gateway(&upstream, limit);
+    assert_eq!(with(&open, "/r", &of("a")).await.status, 200);
+    assert_eq!(with(&open, "/r", &of("b")).await.status, 200);
+    assert_eq!(with(&open, "/r", &of("a")).await.status, 429);
+    let strict = gateway(&upstream, &format!("trusted_proxies: [10.0.0.0/8]\n{limit}"));
+    assert_eq!(with(&strict, "/r", &of("a")).await.status, 200);
+    assert_eq!(with(&strict, "/r", &of("b")).await.status, 429, "no proxy of ours: counted by address");
+}
+
+#[tokio::test]
 async fn a_proxy_on_a_unix_socket_is_trusted_as_this_machine_is() {
     let upstream = Upstream::start();
     let folder = tempfile::tempdir().unwrap();
@@ -277,6 +291,11 @@ async fn who_runs_it_from_the_command_line_is_no_client() {
     let done = aggd(setup.path(), &["get", "/r", "--explain"]).expect(0);
     assert!(done.err.contains("request: priority high"), "{}", done.err);
     assert!(done.err.contains("request: limit `default` would take 3 of a client"), "{}", done.err);
+    let routes = aggd(setup.path(), &["routes"]).expect(0).out;
+    let line = routes.lines().find(|line| line.starts_with("default ")).unwrap_or_else(|| panic!("{routes}"));
+    let cells: Vec<_> = line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect();
+    let all = "/aggregate, /r ×3, /aggregate/{source}";
+    assert_eq!(cells, ["default", "tenant", "3 at once, one in 1h", "any number", all]);
 }
 
 #[tokio::test]

@@ -20,7 +20,8 @@ pub(crate) struct Asker<'a> {
     pub(crate) address: IpAddr,
     /// The route as declared.
     pub(crate) route: &'a str,
-    pub(crate) headers: &'a HeaderMap,
+    /// `None`: nothing that they say is believed.
+    pub(crate) headers: Option<&'a HeaderMap>,
 }
 
 /// The seeds of one limit.
@@ -48,15 +49,18 @@ impl Seeds {
 
 impl Asker<'_> {
     fn part(&self, part: &KeyPart) -> Part<'_> {
-        let text = match part {
+        // Who says nothing of himself counts by his address.
+        self.text(part).unwrap_or(Part::Address(self.address))
+    }
+
+    fn text(&self, part: &KeyPart) -> Option<Part<'_>> {
+        match part {
             KeyPart::Tenant => self.tenant.map(|tenant| Part::Text(1, tenant.as_bytes())),
             KeyPart::ApiKey => self.api_key.map(|key| Part::Text(2, key.as_bytes())),
             KeyPart::Route => Some(Part::Text(3, self.route.as_bytes())),
-            KeyPart::Header(name) => self.headers.get(name).map(|value| Part::Text(4, value.as_bytes())),
+            KeyPart::Header(name) => self.headers?.get(name).map(|value| Part::Text(4, value.as_bytes())),
             KeyPart::Ip => None,
-        };
-        // Who says nothing of himself counts by his address.
-        text.unwrap_or(Part::Address(self.address))
+        }
     }
 }
 
@@ -89,7 +93,7 @@ mod tests {
     use super::*;
 
     fn asker<'a>(tenant: Option<&'a str>, address: &str, headers: &'a HeaderMap) -> Asker<'a> {
-        Asker { tenant, api_key: None, address: address.parse().unwrap(), route: "/r", headers }
+        Asker { tenant, api_key: None, address: address.parse().unwrap(), route: "/r", headers: Some(headers) }
     }
 
     #[test]
@@ -129,6 +133,8 @@ mod tests {
             key(&asker(None, "192.0.2.2", &headers)),
             key(&asker(None, "192.0.2.1", &none)),
         ];
+        let believed_nothing = Asker { headers: None, ..asker(None, "192.0.2.1", &headers) };
+        assert_eq!(key(&believed_nothing), keys[2]);
         assert!(keys[0] != keys[1] && keys[1] != keys[2] && keys[0] != keys[2]);
         assert_ne!(
             Seeds::default().key_of(&parts, &asker(None, "192.0.2.1", &none)),

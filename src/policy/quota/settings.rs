@@ -1,5 +1,6 @@
 //! The settings of one limit of clients.
 
+use std::fmt;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
@@ -95,6 +96,19 @@ pub(crate) enum Pattern {
 pub(crate) struct Costs {
     pub(crate) default: NonZeroU32,
     pub(crate) of: Vec<(Pattern, NonZeroU32)>,
+}
+
+/// As it is written in a configuration.
+impl fmt::Display for KeyPart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tenant => f.write_str("tenant"),
+            Self::ApiKey => f.write_str("api_key"),
+            Self::Ip => f.write_str("ip"),
+            Self::Route => f.write_str("route"),
+            Self::Header(name) => write!(f, "header:{name}"),
+        }
+    }
 }
 
 impl Pattern {

@@ -54,7 +54,6 @@ impl Told {
             Some(Short::InFlight) | None => standing.next.map(seconds),
         };
         let refused = matches!(standing.short, Some(Short::Rate(_)));
-        let name = quoted(&set.name, "");
         if refused {
             self.violated.push(set.name.to_string());
         }
@@ -62,6 +61,7 @@ impl Told {
             return;
         }
         if set.style != Style::Legacy {
+            let name = quoted(&set.name, "");
             // Writing to a String cannot fail.
             _ = write!(next(&mut self.policies), "{name};q={burst};w={}", set.window_s);
             _ = write!(next(&mut self.left), "{name};r={}", standing.units);
@@ -77,12 +77,12 @@ impl Told {
 
     fn places(&mut self, set: &LimitSettings, standing: &Standing, places: u32) {
         let suffix = if set.rule.quota.is_some() { "-in-flight" } else { "" };
-        let name = quoted(&set.name, suffix);
         let refused = standing.short == Some(Short::InFlight);
         if refused {
             self.violated.push(format!("{}{suffix}", set.name));
         }
         if set.style != Style::Legacy && is_shown(set, standing.places, places, refused) {
+            let name = quoted(&set.name, suffix);
             _ = write!(next(&mut self.policies), "{name};q={places};qu=\"concurrent-requests\"");
             _ = write!(next(&mut self.left), "{name};r={}", standing.places);
         }

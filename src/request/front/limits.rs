@@ -48,12 +48,14 @@ pub(crate) fn take(
     key: Option<&ApiKey>,
     peer: IpAddr,
 ) -> Result<(Headers, Receipt), Problem> {
+    let trusted = &snapshot.plan.server.trusted_proxies;
     let asker = Asker {
         tenant: key.map(|key| &*key.tenant),
         api_key: key.map(|key| key.name.as_str()),
-        address: address::client(peer, &snapshot.plan.server.trusted_proxies, ask.headers),
+        address: address::client(peer, trusted, ask.headers),
         route: &door.route,
-        headers: ask.headers,
+        // Where proxies are named, what anybody else writes of himself is nothing.
+        headers: (trusted.is_empty() || address::is_trusted(peer, trusted)).then_some(ask.headers),
     };
     let mut charges: SmallVec<[Charge<'_>; 4]> = SmallVec::new();
     for charge in &door.limits {

@@ -89,14 +89,13 @@ fn note(shared: &Shared, ask: &Ask<'_>, priority: Priority) {
 fn priority(snapshot: &Snapshot, ask: &Ask<'_>, door: &DoorPlan, key: Option<&ApiKey>) -> Priority {
     let header = snapshot.plan.server.priority_header.as_ref().and_then(|name| ask.headers.get(name));
     let asked = header.and_then(|value| value.to_str().ok()?.trim().parse().ok());
-    let most = key.and_then(|key| key.max_priority).unwrap_or_else(|| most_of_anybody(door.priority));
-    Priority::effective(asked, door.priority, most)
+    Priority::effective(asked, door.priority, most(key.and_then(|key| key.max_priority), door.priority))
 }
 
-/// The most that a request may ask for whose key says nothing of it. A route may be important whoever asks for it; that
-/// is for its author to say, and no claim of a client.
-fn most_of_anybody(route: Option<Priority>) -> Priority {
-    route.unwrap_or_default().max(Priority::default())
+/// The most that a request may ask for: what its key may have, else what anybody may. A route may be important whoever
+/// asks for it; that is for its author to say, and no claim of a client.
+fn most(of_key: Option<Priority>, route: Option<Priority>) -> Priority {
+    of_key.unwrap_or_else(|| route.unwrap_or_default().max(Priority::default()))
 }
 
 #[cfg(test)]
@@ -104,9 +103,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn lsh_14_a_client_gets_no_more_than_its_tenant_may_have() {
+        use Priority::*;
+        assert_eq!(Priority::effective(Some(Critical), None, most(Some(Normal), None)), Normal);
+        assert_eq!(Priority::effective(Some(Critical), Some(High), most(Some(Low), Some(High))), Low);
+        assert_eq!(Priority::effective(Some(Critical), None, most(Some(Critical), None)), Critical);
+    }
+
+    #[test]
     fn an_important_route_is_important_to_anybody_and_nobody_claims_more() {
         use Priority::*;
-        let anybody = |asked, route| Priority::effective(asked, route, most_of_anybody(route));
+        let anybody = |asked, route| Priority::effective(asked, route, most(None, route));
         assert_eq!(anybody(None, None), Normal);
         assert_eq!(anybody(Some(Critical), None), Normal);
         assert_eq!(anybody(Some(Low), None), Low);

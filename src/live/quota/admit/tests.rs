@@ -51,7 +51,7 @@ fn live(set: LimitSettings) -> Arc<LiveQuota> {
 fn ask(quotas: &[&Arc<LiveQuota>], address: u32, now: Moment) -> (Standings, Option<Receipt>) {
     let headers = HeaderMap::new();
     let address = std::net::Ipv4Addr::from(address).into();
-    let asker = Asker { tenant: None, api_key: None, address, route: "/", headers: &headers };
+    let asker = Asker { tenant: None, api_key: None, address, route: "/", headers: Some(&headers) };
     let charges: Vec<_> = quotas.iter().map(|quota| Charge { quota, key: quota.key_of(&asker), cost: 1 }).collect();
     admit(&charges, now)
 }
@@ -59,7 +59,7 @@ fn ask(quotas: &[&Arc<LiveQuota>], address: u32, now: Moment) -> (Standings, Opt
 fn units(quota: &Arc<LiveQuota>, address: u32, now: Moment) -> u32 {
     let headers = HeaderMap::new();
     let address = std::net::Ipv4Addr::from(address).into();
-    let asker = Asker { tenant: None, api_key: None, address, route: "/", headers: &headers };
+    let asker = Asker { tenant: None, api_key: None, address, route: "/", headers: Some(&headers) };
     let hold = quota.state.hold(quota.key_of(&asker), quota.set.max_keys, now);
     hold.cell().standing(&quota.set.rule, None, now).units
 }
