@@ -299,6 +299,32 @@ async fn who_runs_it_from_the_command_line_is_no_client() {
 }
 
 #[tokio::test]
+async fn each_key_counts_for_itself_where_the_limit_says_so() {
+    let upstream = Upstream::start();
+    let gateway =
+        gateway(&upstream, &format!("{KEYS}rate_limits: [{{ name: k, key: api_key, rate: 1/h, burst: 1 }}]\n"));
+    for key in [WEB, APP, OTHER] {
+        assert_eq!(statuses(&gateway, "/r", &[("x-api-key", key)], 2).await, [200, 429], "{key}");
+    }
+    assert_eq!(statuses(&gateway, "/r", &[], 2).await, [200, 429]);
+}
+
+#[tokio::test]
+async fn clients_for_whom_there_is_no_room_share_one_bucket() {
+    let upstream = Upstream::start();
+    let limit = "rate_limits: [{ name: small, key: \"header:x-who\", rate: 1/h, burst: 2, max_keys: 2 }]\n";
+    let gateway = gateway(&upstream, limit);
+    let mut seen = Vec::new();
+    for who in ["a", "b", "c", "d", "e", "a", "b", "a"] {
+        seen.push(with(&gateway, "/r", &[("x-who", who)]).await.status);
+    }
+    assert_eq!(seen, [200, 200, 200, 200, 429, 200, 200, 429]);
+    let metric = async |name: &str| gateway.metric(name, &[("policy", "small")]).await.round() as u64;
+    assert_eq!(metric("aggd_rate_limit_keys").await, 2);
+    assert_eq!(metric("aggd_rate_limit_overflow_total").await, 2);
+}
+
+#[tokio::test]
 async fn a_refusal_is_told_to_whoever_listens() {
     let upstream = Upstream::start();
     let gateway = gateway(&upstream, "rate_limits: [{ name: default, key: ip, rate: 1/h, burst: 1 }]\n");

@@ -255,6 +255,42 @@ mod tests {
     }
 
     #[test]
+    fn forgetting_changes_no_decision() {
+        let rule = rule(20, 4, Some(3));
+        let mut random = fastrand::Rng::with_seed(7);
+        let (mut cells, mut all, mut now) = (Cells::default(), HashMap::<u128, Cell>::new(), 0);
+        let mut in_flight = Vec::new();
+        let mut seen = [0; 3];
+        for _ in 0..50_000 {
+            now += random.u64(0..40);
+            if random.bool() && cells.forget_idle(at(now)) {
+                seen[2] += 1;
+            }
+            if random.u8(0..4) > 0 && !in_flight.is_empty() {
+                let key = in_flight.swap_remove(random.usize(0..in_flight.len()));
+                let refunds = random.u8(0..8) == 0;
+                for cell in [cells.find_mut(key), all.get_mut(&key)].into_iter().flatten() {
+                    cell.leave();
+                    if refunds {
+                        cell.refund(&rule, 1);
+                    }
+                }
+            }
+            let (key, cost) = (random.u128(0..40), random.u32(1..=3));
+            let known = cells.find(key).copied().unwrap_or_default().check(&rule, cost, at(now));
+            let truth = all.entry(key).or_default().check(&rule, cost, at(now));
+            assert_eq!(known, truth, "key {key} at {now}");
+            seen[usize::from(truth.is_err())] += 1;
+            if truth.is_ok() {
+                cells.take(key, &rule, cost, at(now));
+                all.get_mut(&key).unwrap().take(&rule, cost, at(now));
+                in_flight.push(key);
+            }
+        }
+        assert!(seen.iter().all(|count| *count > 1_000), "taken, refused, forgotten: {seen:?}");
+    }
+
+    #[test]
     fn another_burst_fills_nobodys_bucket() {
         let (old, new, small) = (rule(10, 10, None), rule(100, 50, None), rule(10, 3, None));
         let mut cells = Cells::default();
