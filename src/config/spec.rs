@@ -24,6 +24,7 @@ use crate::policy::keys::Wanted;
 use crate::policy::outcome::Classify;
 use crate::policy::priority::Priority;
 use crate::policy::quota::LimitSettings;
+use crate::policy::retry::RetrySettings;
 use crate::shape::Path;
 use crate::shape::Projection;
 use crate::shape::Shape;
@@ -331,6 +332,7 @@ pub(crate) struct PolicySpec {
     pub(crate) connect_timeout: Duration,
     /// The longest gap between two chunks of a body; `None`: none of its own.
     pub(crate) read_timeout: Option<Duration>,
+    pub(crate) retry: RetrySettings,
     pub(crate) breaker: BreakerSettings,
     /// The limits between an attempt and the network.
     pub(crate) admission: AdmissionSettings,

@@ -11,6 +11,7 @@ use crate::live::Snapshot;
 use crate::live::quota::LiveQuota;
 use crate::plan::CallPlan;
 use crate::record::BreakerGauge;
+use crate::record::BudgetGauge;
 use crate::record::CacheGauges;
 use crate::record::ConfigGauges;
 use crate::record::LimiterGauges;
@@ -65,6 +66,10 @@ pub(crate) fn text(server: &Server) -> String {
         state: source.view(now).state,
         counts: source.circuit.counts(),
     });
+    let budgets = snapshot.sources.iter().filter_map(|source| {
+        let balance = source.budget_balance(now)?;
+        Some(BudgetGauge { source: source.plan.name.clone(), balance })
+    });
     let limits = snapshot.plan.server.cache;
     let counted = snapshot.cache.counters();
     let load = server.status.last();
@@ -72,6 +77,7 @@ pub(crate) fn text(server: &Server) -> String {
     let scrape = Scrape {
         quotas: snapshot.quotas.iter().map(|quota| quota_gauges(quota)).collect(),
         breakers: breakers.collect(),
+        budgets: budgets.collect(),
         limiters: limiters(&snapshot),
         source_limits: source_limits(&snapshot, now),
         cache: CacheGauges {

@@ -117,6 +117,7 @@ impl Carry<'_> {
             }
             Some(_) | None => Arc::new(Circuit::new(&plan.breaker).telling(self.events, &plan.name, plan.endpoint())),
         };
+        let allowance = before.map(|before| Arc::clone(&before.allowance)).unwrap_or_default();
         let mark = cache.source_mark(&plan.name);
         if before.is_some_and(|before| before.plan.revision != plan.revision) {
             // What was fetched under the old meaning is dropped, and flights in the air store nothing.
@@ -140,7 +141,7 @@ impl Carry<'_> {
         let metrics = self.metrics.source(&plan.name, plan.endpoint());
         let of = Of { name: &plan.name, metrics: self.metrics, clock: self.clock };
         let limits = SourceLimits::carry(before.map(|before| &before.limits), &plan.admission, of);
-        LiveSource { plan: Arc::clone(plan), circuit, limits, mark, fixed_key, client, metrics }
+        LiveSource { plan: Arc::clone(plan), circuit, allowance, limits, mark, fixed_key, client, metrics }
     }
 
     fn invalidate(&self, cache: &Cache, source: Name) {

@@ -14,7 +14,7 @@ use crate::policy::outcome::Kind;
 pub(crate) struct Fetched {
     /// The projected JSON. Answers copy it and parse nothing.
     pub(crate) body: Bytes,
-    /// How long the upstream's answer took.
+    /// How long it took to have it: from the first byte sent to the end of the last attempt.
     pub(crate) took: Duration,
     /// A hash of `body`, for `ETag`.
     pub(crate) etag: u64,
@@ -61,12 +61,29 @@ pub(crate) struct Failure {
     pub(crate) status: Option<u16>,
     /// For people; no upstream body, URL query, header or secret is in it.
     pub(crate) message: String,
-    /// How long the attempt took; zero where nothing was sent.
+    /// From the first byte sent to the end of the last attempt; zero where nothing was sent.
     pub(crate) took: Duration,
+    /// How many attempts were sent.
+    pub(crate) attempts: u32,
     /// When it is worth asking again.
     pub(crate) retry_after: Option<Duration>,
     /// What the upstream said about keeping it, for refusals that are kept.
     pub(crate) directives: Directives,
+}
+
+impl Failure {
+    /// A failure with nothing sent, or nothing known of it.
+    pub(crate) fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            status: None,
+            message: message.into(),
+            took: Duration::ZERO,
+            attempts: 0,
+            retry_after: None,
+            directives: Directives::default(),
+        }
+    }
 }
 
 /// How a flight ended, shared by all who waited for it.

@@ -1,5 +1,6 @@
 //! What a request reads: one snapshot, the per-source state kept by name, and the cache.
 
+mod allowance;
 pub(crate) mod cache;
 mod carry;
 mod circuit;

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use arc_swap::ArcSwap;
 
 use crate::base::Moment;
+use crate::live::allowance::Allowance;
 use crate::live::cache::Cache;
 use crate::live::cache::CacheKey;
 use crate::live::cache::SourceMark;
@@ -50,6 +51,8 @@ pub(crate) struct LiveSource {
     pub(crate) plan: Arc<SourcePlan>,
     pub(crate) circuit: Arc<Circuit>,
     pub(crate) limits: SourceLimits,
+    /// What it may spend on further attempts.
+    pub(crate) allowance: Arc<Allowance>,
     pub(crate) mark: SourceMark,
     /// Its cache key, where neither parameters nor headers are part of it.
     pub(crate) fixed_key: Option<CacheKey>,
@@ -62,6 +65,13 @@ impl LiveSource {
     /// Whether the circuit would let a call through, before anything is done for it. A refusal is counted.
     pub(crate) fn ask(&self, now: Moment) -> Result<(), Denied> {
         self.circuit.peek(&self.plan.breaker, now).inspect_err(|denied| self.circuit.count_refusal(denied.reason))
+    }
+
+    /// What is left for further attempts, in thousandths of one; `None` where none is ever made, or no budget bounds them.
+    pub(crate) fn budget_balance(&self, now: Moment) -> Option<i64> {
+        let set = &self.plan.terms.retry;
+        let budget = set.budget.as_ref().filter(|_| set.max_attempts > 1)?;
+        Some(self.allowance.balance(budget, now))
     }
 
     /// The circuit as it is at this moment.

@@ -27,7 +27,11 @@ use crate::plan::source::HttpPlan;
 use crate::plan::source::SourcePlan;
 use crate::plan::table::RouteTable;
 use crate::plan::table::Target;
+use crate::policy::deadline::MIN_ATTEMPT_BUDGET;
+use crate::policy::outcome::Classify;
 use crate::policy::quota::LimitSettings;
+use crate::policy::retry::RetrySettings;
+use crate::policy::retry::Terms;
 use crate::shape::Format;
 use crate::shape::Projection;
 use crate::shape::Shape;
@@ -113,7 +117,9 @@ fn source(spec: SourceSpec, server: &ServerSpec, by_name: &HashMap<Name, usize>)
         }
         cache
     });
+    let terms = terms(policies.retry, &spec.classify, &call);
     SourcePlan {
+        terms,
         name: spec.name,
         description: spec.description,
         params: spec.params.into(),
@@ -129,6 +135,16 @@ fn source(spec: SourceSpec, server: &ServerSpec, by_name: &HashMap<Name, usize>)
         aggregate: spec.aggregate,
         revision: spec.revision,
     }
+}
+
+/// How the attempts of this source follow each other.
+fn terms(mut retry: RetrySettings, classify: &Classify, call: &CallPlan) -> Terms {
+    retry.retry_on.to_mut().extend(&classify.retry);
+    let repeatable = match call {
+        CallPlan::Http(http) => retry.may_repeat(&http.method),
+        CallPlan::Static(_) => true,
+    };
+    Terms { retry, repeatable, endpoints: 1, failover: false, split: false, min_attempt_budget: MIN_ATTEMPT_BUDGET }
 }
 
 fn route(spec: RouteSpec, by_name: &HashMap<Name, usize>, doors: &mut Doors) -> RoutePlan {

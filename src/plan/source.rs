@@ -26,6 +26,7 @@ use crate::policy::admission::AdmissionSettings;
 use crate::policy::breaker::BreakerSettings;
 use crate::policy::freshness::CacheSettings;
 use crate::policy::outcome::Classify;
+use crate::policy::retry::Terms;
 use crate::shape::Shape;
 use crate::shape::ShapeError;
 
@@ -42,6 +43,7 @@ pub(crate) struct SourcePlan {
     pub(crate) call: CallPlan,
     pub(crate) shape: Arc<Shape>,
     pub(crate) classify: Classify,
+    pub(crate) terms: Terms,
     pub(crate) breaker: Arc<BreakerSettings>,
     pub(crate) admission: AdmissionSettings,
     pub(crate) cache: Option<CacheSettings>,

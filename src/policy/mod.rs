@@ -13,6 +13,7 @@ pub(crate) mod outcome;
 pub(crate) mod priority;
 pub(crate) mod rate;
 pub(crate) mod quota;
+pub(crate) mod retry;
 
 #[cfg(test)]
 mod vectors;

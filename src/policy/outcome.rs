@@ -207,6 +207,39 @@ impl Kind {
         matches!(self, Self::AttemptTimeout | Self::ConnectTimeout | Self::DeadlineExceeded | Self::UpstreamTimeout)
     }
 
+    /// Whether there was no connection, so that nothing was sent and nothing can have been done.
+    pub(crate) fn is_unsent(self) -> bool {
+        matches!(self, Self::ConnectError | Self::ConnectTimeout)
+    }
+
+    /// How much it says to whoever asks why a call failed; of several attempts the one that says most is told.
+    pub(crate) fn weight(self) -> u8 {
+        match self {
+            Self::Success
+            | Self::NotModified
+            | Self::Redirect
+            | Self::ClientError
+            | Self::UpstreamTimeout
+            | Self::TooEarly
+            | Self::ServerError => 6,
+            Self::BodyError
+            | Self::ResponseTooLarge
+            | Self::DecodeError
+            | Self::AssertionFailed
+            | Self::ProjectionError => 5,
+            Self::AttemptTimeout => 4,
+            Self::Reset => 3,
+            Self::ConnectError | Self::ConnectTimeout | Self::ConfigError => 2,
+            Self::Throttled => 1,
+            Self::DeadlineExceeded
+            | Self::BreakerOpen
+            | Self::LocalLimit
+            | Self::RateLimitedLocal
+            | Self::Cancelled
+            | Self::InternalError => 0,
+        }
+    }
+
     /// Whether it was our doing, not the upstream's: what makes a failed route a 503.
     pub(crate) fn is_local(self) -> bool {
         matches!(self, Self::BreakerOpen | Self::LocalLimit | Self::RateLimitedLocal)
@@ -243,7 +276,7 @@ impl Selector {
     }
 
     /// A status is matched only where it is what decided: a 200 that could not be decoded is no `2xx`.
-    fn matches(self, kind: Kind, status: Option<u16>) -> bool {
+    pub(crate) fn matches(self, kind: Kind, status: Option<u16>) -> bool {
         let decisive = status.filter(|status| Kind::of_status(*status) == kind);
         match self {
             Self::Status(wanted) => decisive == Some(wanted),
@@ -267,6 +300,8 @@ impl Selector {
 pub(crate) struct Classify {
     /// Each selector with what its matches say about the upstream.
     pub(crate) rules: Vec<(Selector, Evidence)>,
+    /// Outcomes worth another attempt, besides those of `retry.retry_on`.
+    pub(crate) retry: Vec<Selector>,
 }
 
 impl Classify {
@@ -358,7 +393,8 @@ mod tests {
     }
 
     fn classify(rules: &[(&str, Evidence)]) -> Classify {
-        Classify { rules: rules.iter().map(|(text, evidence)| (Selector::parse(text).unwrap(), *evidence)).collect() }
+        let rules = rules.iter().map(|(text, evidence)| (Selector::parse(text).unwrap(), *evidence)).collect();
+        Classify { rules, retry: Vec::new() }
     }
 
     #[test]
@@ -395,7 +431,7 @@ mod tests {
         let ours = Kind::ALL.into_iter().filter(|kind| kind.is_ours());
         for kind in ours {
             assert_eq!(Selector::parse(kind.as_str()), None, "{}", kind.as_str());
-            let classify = Classify { rules: vec![(Selector::Kind(kind), Evidence::Failure)] };
+            let classify = Classify { rules: vec![(Selector::Kind(kind), Evidence::Failure)], retry: Vec::new() };
             assert_eq!(classify.evidence(kind, None), Evidence::Neutral, "{}", kind.as_str());
         }
     }

@@ -28,9 +28,7 @@ use crate::live::RateLimit;
 use crate::live::RateToken;
 use crate::live::tell;
 use crate::policy::breaker::Denied;
-use crate::policy::deadline::MIN_ATTEMPT_BUDGET;
 use crate::policy::deadline::attempt_budget;
-use crate::policy::directives::Directives;
 use crate::policy::limiter::Patience;
 use crate::policy::limiter::Refusal;
 use crate::policy::outcome::Kind;
@@ -162,10 +160,11 @@ fn conclude(bid: &Bid<'_>, began: Moment, token: Option<RateToken>, places: Plac
 
 /// What an attempt that is sent now may take.
 fn in_time(bid: &Bid<'_>, now: Moment, stage: Stage) -> Result<Duration, Arc<Failure>> {
-    attempt_budget(bid.flight.end.at, bid.longest, MIN_ATTEMPT_BUDGET, now).ok_or_else(|| {
+    let least = bid.flight.source.plan.terms.min_attempt_budget;
+    attempt_budget(bid.flight.end.at, bid.longest, least, now).ok_or_else(|| {
         bid.flight.shared.metrics.server.deadline_exceeded(stage);
         let when = if stage == Stage::Queue { " after waiting" } else { "" };
-        let message = format!("less than {} left{when}; not sent", Pretty(MIN_ATTEMPT_BUDGET));
+        let message = format!("less than {} left{when}; not sent", Pretty(least));
         failure(Kind::DeadlineExceeded, message)
     })
 }
@@ -191,14 +190,7 @@ fn admit(bid: &Bid<'_>, now: Moment, budget: Duration) -> Result<Permit, Arc<Fai
 
 /// What a refused caller is told.
 pub(crate) fn circuit_refusal(denied: &Denied) -> Arc<Failure> {
-    Arc::new(Failure {
-        kind: Kind::BreakerOpen,
-        status: None,
-        message: "circuit open".to_owned(),
-        took: Duration::ZERO,
-        retry_after: Some(denied.wait),
-        directives: Directives::default(),
-    })
+    Arc::new(Failure { retry_after: Some(denied.wait), ..Failure::new(Kind::BreakerOpen, "circuit open") })
 }
 
 /// A place in the source's own compartment.
@@ -344,6 +336,5 @@ fn throttled(flight: &Flight, rate: &RateLimit, refusal: RateRefusal) -> Arc<Fai
     let event = Event::RateLimitExceeded { limiter: &limiter_of_source(name), wait };
     flight.shared.events.of_source(name, event);
     let retry_after = (!wait.is_zero()).then_some(wait);
-    let (kind, took, directives) = (Kind::RateLimitedLocal, Duration::ZERO, Directives::default());
-    Arc::new(Failure { kind, status: None, message, took, retry_after, directives })
+    Arc::new(Failure { retry_after, ..Failure::new(Kind::RateLimitedLocal, message) })
 }

@@ -17,6 +17,8 @@ use crate::request::error::Problem;
 pub(crate) struct PartCall {
     pub(crate) source: Arc<LiveSource>,
     pub(crate) bound: Bound,
+    /// Whether it stands in for another source: then one attempt is made.
+    pub(crate) once: bool,
 }
 
 /// The places of the parts asked for: all, or on `/aggregate` those that `?sources=a,b` names.
@@ -47,7 +49,7 @@ pub(crate) fn bind(ctx: &Context<'_>, route: &RoutePlan, chosen: &[usize]) -> Re
 fn bind_part(ctx: &Context<'_>, part: &PartPlan) -> Result<PartCall, Problem> {
     let source = ctx.snapshot.sources.get(part.source).ok_or_else(Problem::internal)?;
     let bound = bind_source(ctx, source, &part.params)?;
-    Ok(PartCall { source: Arc::clone(source), bound })
+    Ok(PartCall { source: Arc::clone(source), bound, once: false })
 }
 
 /// A source's parameters: what the route gives, else the query's value of the same name.

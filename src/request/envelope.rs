@@ -156,6 +156,10 @@ pub(crate) fn open_result(out: &mut Writer, plan: &PartPlan, part: &Part) {
             out.text(",\"kind\":\"");
             out.text(failure.kind.as_str());
             out.text("\"");
+            if failure.attempts > 1 {
+                out.text(",\"attempts\":");
+                out.number(failure.attempts);
+            }
         }
     }
     out.text(",\"duration_ms\":");

@@ -17,7 +17,6 @@ use crate::config::spec::DeadlineSpec;
 use crate::live::Failure;
 use crate::plan::ParamError;
 use crate::policy::breaker::retry_after_s;
-use crate::policy::directives::Directives;
 use crate::policy::outcome::Kind;
 use crate::request::context::Ask;
 use crate::request::envelope::Writer;
@@ -173,6 +172,10 @@ impl Problem {
         if let Some(status) = failure.status {
             problem = problem.with("upstream_status", status);
         }
+        if failure.attempts > 1 {
+            let elapsed_ms = u64::try_from(failure.took.as_millis()).unwrap_or(u64::MAX);
+            problem = problem.with("attempts", failure.attempts).with("elapsed_ms", elapsed_ms);
+        }
         match failure.retry_after {
             Some(wait) if failure.kind.is_local() => problem.retry_after(wait),
             None if failure.kind.is_local() => problem.retry_after(Duration::from_secs(1)),
@@ -234,14 +237,7 @@ fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
 
 /// One failure made by us rather than by an upstream.
 pub(crate) fn failure(kind: Kind, message: impl Into<String>) -> Arc<Failure> {
-    Arc::new(Failure {
-        kind,
-        status: None,
-        message: message.into(),
-        took: Duration::ZERO,
-        retry_after: None,
-        directives: Directives::default(),
-    })
+    Arc::new(Failure::new(kind, message))
 }
 
 #[cfg(test)]

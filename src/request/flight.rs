@@ -28,7 +28,7 @@ use crate::policy::priority::Priority;
 use crate::request::admission;
 use crate::request::admission::Bid;
 use crate::request::admission::Entered;
-use crate::request::attempt;
+use crate::request::attempts;
 use crate::request::context::Context;
 use crate::request::context::Deadline;
 use crate::request::context::Shared;
@@ -53,10 +53,16 @@ pub(crate) struct Flight {
     pub(crate) end: Deadline,
     /// The request's; `low` for a refresh.
     pub(crate) priority: Priority,
-    /// Leave to send that it has already.
+    /// Leave to send its first attempt that it has already.
     pub(crate) entered: Option<Entered>,
     /// The copy that the upstream is asked about: whether it still holds.
     pub(crate) known: Option<Arc<Fetched>>,
+    /// Whether it makes one attempt, whatever `retry` says: it stands in for another source.
+    pub(crate) once: bool,
+    /// Whether the upstream's own bytes are wanted.
+    pub(crate) wants_raw: bool,
+    /// By which the upstream knows that its attempts are one call.
+    pub(crate) call_key: Option<HeaderValue>,
     /// Where `?raw` wants the upstream's own bytes.
     pub(crate) raw: Option<oneshot::Sender<RawAnswer>>,
 }
@@ -141,6 +147,9 @@ impl Flight {
             priority: ctx.priority,
             entered: None,
             known: None,
+            once: false,
+            wants_raw: false,
+            call_key: None,
             raw: None,
         }
     }
@@ -150,6 +159,11 @@ impl Flight {
         if deadline.at < self.end.at {
             self.end = deadline;
         }
+    }
+
+    /// Whether more than one attempt may be made.
+    pub(crate) fn may_repeat(&self) -> bool {
+        self.source.plan.terms.retry.max_attempts > 1 && !self.once
     }
 
     /// When it is over at the latest.
@@ -170,7 +184,7 @@ pub(crate) fn start_led(mut flight: Flight, lead: Lead) {
     drop(tasks.spawn(async move {
         let clock = flight.shared.clock;
         let shield = AtomicBool::new(false);
-        let result = shielded(pin!(attempt::fly(flight, &shield)), lead.abandoned(), &shield).await;
+        let result = shielded(pin!(attempts::fly(flight, &shield)), lead.abandoned(), &shield).await;
         if let Some(result) = result {
             lead.complete(result, clock.now());
         }
@@ -183,7 +197,7 @@ pub(crate) fn start_alone(flight: Flight) -> Waiting {
     let tasks = flight.shared.tasks.clone();
     drop(tasks.spawn(async move {
         let shield = AtomicBool::new(false);
-        let result = shielded(pin!(attempt::fly(flight, &shield)), answer.closed(), &shield).await;
+        let result = shielded(pin!(attempts::fly(flight, &shield)), answer.closed(), &shield).await;
         if let Some(result) = result {
             // The caller may have left meanwhile; then nobody wants it.
             drop(answer.send(result));

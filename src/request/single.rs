@@ -65,7 +65,7 @@ pub(crate) async fn run(ctx: &Context<'_>, place: usize) -> Result<Reply, Proble
     let (source, plan) =
         ctx.snapshot.sources.get(place).zip(ctx.snapshot.plan.alone.get(place)).ok_or_else(Problem::internal)?;
     let bound = admit::bind_source(ctx, source, &[])?;
-    let call = PartCall { source: Arc::clone(source), bound };
+    let call = PartCall { source: Arc::clone(source), bound, once: false };
     let wants_raw = ctx.values().query("raw").is_some();
     let (part, raw) = match &source.plan.call {
         CallPlan::Static(data) => {

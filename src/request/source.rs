@@ -31,7 +31,6 @@ use crate::live::cache::Tag;
 use crate::plan::Bound;
 use crate::plan::CallPlan;
 use crate::plan::Fallback;
-use crate::policy::directives::Directives;
 use crate::policy::freshness::CacheSettings;
 use crate::policy::freshness::Freshness;
 use crate::policy::outcome::Kind;
@@ -40,9 +39,9 @@ use crate::record::Event;
 use crate::record::Role;
 use crate::record::Stage;
 use crate::request::admit::PartCall;
-use crate::request::attempt;
 use crate::request::context::Context;
 use crate::request::error::failure;
+use crate::request::exchange;
 use crate::request::flight;
 use crate::request::flight::Flight;
 use crate::request::flight::Refresh;
@@ -242,8 +241,7 @@ pub(crate) async fn wait(
             let took = ctx.now().since(started);
             let message = format!("no answer within the request's {}", Pretty(ctx.budget));
             ctx.ask.trail.note(&ctx.shared.clock, &source.plan.name, || message.clone());
-            let failure =
-                Failure { kind, status: None, message, took, retry_after: None, directives: Directives::default() };
+            let failure = Failure { took, ..Failure::new(kind, message) };
             Landing { result: Err(Arc::new(failure)), stored: false }
         }
     }
@@ -329,7 +327,7 @@ fn from_source<'a>(
 async fn call_instead(ctx: &Context<'_>, tag: &Tag, lost: &Lost, place: usize) -> Result<Part, &'static str> {
     let source = ctx.snapshot.sources.get(place).ok_or("unknown source")?;
     let bound = Bound::bind(&source.plan.params, &lost.call.bound.values()).map_err(|_| "parameters do not fit")?;
-    let call = PartCall { source: Arc::clone(source), bound };
+    let call = PartCall { source: Arc::clone(source), bound, once: true };
     let deadline = lost.started.after(lost.call.source.plan.timeout).min(ctx.deadline.at);
     let mut refreshes = Vec::new();
     let begun = begin(ctx, tag, call, ctx.now(), &mut refreshes);
@@ -404,7 +402,7 @@ pub(crate) fn constant(data: &Result<bytes::Bytes, ShapeError>) -> Part {
             let fetched = Fetched { body: body.clone(), took: Duration::ZERO, etag, keeping: Keeping::default() };
             Part::good(&fetched, Status::Ok, Origin::Constant)
         }
-        Err(error) => Part::bad(failure(attempt::kind_of(error), error.to_string()), Origin::Constant),
+        Err(error) => Part::bad(failure(exchange::kind_of(error), error.to_string()), Origin::Constant),
     }
 }
 
@@ -454,5 +452,7 @@ pub(crate) fn cache_ask<'a>(
 
 /// The flight that would have this part.
 pub(crate) fn flight_of(ctx: &Context<'_>, call: &PartCall) -> Flight {
-    Flight::new(ctx, Arc::clone(&call.source), call.bound.clone())
+    let mut flight = Flight::new(ctx, Arc::clone(&call.source), call.bound.clone());
+    flight.once = call.once;
+    flight
 }

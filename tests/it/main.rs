@@ -30,6 +30,7 @@ mod limits;
 mod rates;
 mod quotas;
 mod reloading;
+mod retries;
 mod security;
 mod surface;
 mod upstream_says;

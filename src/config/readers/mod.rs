@@ -17,6 +17,7 @@ mod policies;
 mod projection;
 mod rate;
 mod request;
+mod retry;
 mod rooted;
 mod route;
 mod server;

@@ -11,6 +11,7 @@ use crate::config::readers::admission;
 use crate::config::readers::breaker;
 use crate::config::readers::cache;
 use crate::config::readers::fallback::fallback;
+use crate::config::readers::retry;
 use crate::config::spec::PolicySpec;
 use crate::config::spec::ServerSpec;
 
@@ -25,6 +26,7 @@ pub(crate) fn policies(node: &Node, server: &ServerSpec, at: &At<'_>, findings: 
         attempt_timeout: node.duration("attempt_timeout"),
         connect_timeout: node.duration("connect_timeout").unwrap_or(server.client.connect_timeout),
         read_timeout: node.duration("read_timeout"),
+        retry: retry::retry(node.get("retry"), &at.key("retry"), findings),
         breaker: breaker::breaker(node.get("breaker"), &at.key("breaker"), findings),
         admission: admission::admission(node, server, at, findings),
         fallback: fallback(node, cache.as_ref(), at, findings),

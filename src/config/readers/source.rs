@@ -14,6 +14,7 @@ use crate::config::readers::policies;
 use crate::config::readers::projection;
 use crate::config::readers::rate;
 use crate::config::readers::request;
+use crate::config::readers::retry;
 use crate::config::readers::rooted;
 use crate::config::render;
 use crate::config::spec::ParamSpec;
@@ -59,6 +60,13 @@ pub(crate) fn source(
     let merged = defaults.merged(own, &POLICIES);
     let policies = policies::policies(&merged, server, at, findings);
     rate::cost_param(policies.admission.rate_limit.as_ref(), (&merged, &params), at, findings);
+    if !classify.retry.is_empty() && policies.retry.max_attempts == 1 {
+        let at = at.key("classify");
+        let at = at.key("retry");
+        let unused = problem(codes::NO_EFFECT, "`classify.retry` does nothing: this source makes one attempt");
+        let span = own.get("classify").map_or(own.span, |classify| classify.spot_of("retry"));
+        findings.warn(&at, span, unused.help("add `retry: {}`, or remove it"));
+    }
     Some(SourceSpec {
         description: own.word("description").map(str::to_owned),
         shape,
@@ -126,7 +134,7 @@ fn shape(node: &Node, at: &At<'_>, findings: &mut Findings) -> Shape {
 fn classify(node: &Node, at: &At<'_>, findings: &mut Findings) -> Classify {
     let at = at.key("classify");
     let mut rules: Vec<(Selector, Evidence)> = Vec::new();
-    let Some(node) = node.get("classify") else { return Classify { rules } };
+    let Some(node) = node.get("classify") else { return Classify::default() };
     let kinds = [("failure", Evidence::Failure), ("success", Evidence::Success), ("neutral", Evidence::Neutral)];
     for (key, evidence) in kinds {
         let at = at.key(key);
@@ -141,7 +149,7 @@ fn classify(node: &Node, at: &At<'_>, findings: &mut Findings) -> Classify {
             rules.push((selector, evidence));
         }
     }
-    Classify { rules }
+    Classify { rules, retry: node.get("retry").map(retry::selectors).unwrap_or_default() }
 }
 
 fn aggregate(node: &Node, params: &[ParamSpec], at: &At<'_>, findings: &mut Findings) -> bool {

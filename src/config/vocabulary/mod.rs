@@ -9,6 +9,7 @@ mod admission;
 mod access;
 mod limits;
 mod policies;
+mod retry;
 mod route;
 mod server;
 mod source;
@@ -220,7 +221,7 @@ mod tests {
 
     #[test]
     fn a_key_is_found_where_it_belongs() {
-        assert_eq!(SOURCE.places_of("ttl"), ["cache", "cache.negative"]);
+        assert_eq!(SOURCE.places_of("ttl"), ["retry.budget", "cache", "cache.negative"]);
         assert_eq!(SOURCE.places_of("recovery_timeout"), ["breaker"]);
         assert_eq!(SERVER.places_of("concurrency"), ["limits"]);
         assert!(SOURCE.places_of("nonsense").is_empty());

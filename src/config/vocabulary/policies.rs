@@ -5,6 +5,7 @@ use crate::config::vocabulary::Kind;
 use crate::config::vocabulary::admission::BULKHEAD;
 use crate::config::vocabulary::admission::RATE_LIMIT;
 use crate::config::vocabulary::key;
+use crate::config::vocabulary::retry::RETRY;
 
 const COUNT: Kind = Kind::Whole { min: 1, max: 1_000_000 };
 const DURATION: Kind = Kind::Duration { zero: false };
@@ -17,6 +18,8 @@ pub(crate) static POLICIES: Block = Block {
         key("attempt_timeout", DURATION, "", "per attempt; without it, what is left of `timeout`").or_off().nullable(),
         key("connect_timeout", DURATION, "(client.connect_timeout)", "DNS, TCP and TLS"),
         key("read_timeout", DURATION, "", "the longest gap between two chunks of a body").or_off().nullable(),
+        key("retry", Kind::Block(&RETRY), "off", "calls again what failed; `retry: {}` is all of its defaults")
+            .or_off(),
         key("breaker", Kind::Block(&BREAKER), "{}", "stops calling what keeps failing").or_off(),
         key("bulkhead", Kind::Block(&BULKHEAD), "{}", "how many of its calls are in flight, and how more wait")
             .or_off(),
@@ -28,7 +31,6 @@ pub(crate) static POLICIES: Block = Block {
     not_yet: &[
         "min_attempt_budget",
         "deadline_split",
-        "retry",
         "strategy",
         "client_throttle",
         "adaptive_concurrency",

@@ -92,9 +92,15 @@ static CLASSIFY: Block = Block {
             "outcomes that count for it; a status also makes its body data",
         ),
         key("neutral", Kind::OneOrMany(&Kind::Selector), "[]", "outcomes that say nothing about it"),
+        key(
+            "retry",
+            Kind::OneOrMany(&Kind::Selector),
+            "[]",
+            "outcomes worth another attempt, besides those of `retry.retry_on`",
+        ),
     ],
     also: None,
-    not_yet: &["retry"],
+    not_yet: &[],
 };
 
 /// A field of `project` with `path`.

@@ -16,7 +16,6 @@ use crate::live::cache::look::Shared;
 use crate::live::fetched::Failure;
 use crate::live::fetched::Fetched;
 use crate::live::fetched::FlightResult;
-use crate::policy::directives::Directives;
 use crate::policy::freshness::NegativeSettings;
 use crate::policy::outcome::Kind;
 
@@ -237,12 +236,5 @@ fn allowed(result: &FlightResult, fresh_for: Duration, keep_for: Duration) -> (D
 }
 
 fn failure(kind: Kind, message: &str) -> Arc<Failure> {
-    Arc::new(Failure {
-        kind,
-        status: None,
-        message: message.to_owned(),
-        took: Duration::ZERO,
-        retry_after: None,
-        directives: Directives::default(),
-    })
+    Arc::new(Failure::new(kind, message))
 }

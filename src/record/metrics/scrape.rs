@@ -20,12 +20,16 @@ use crate::record::metrics::family::number;
 use crate::record::metrics::limits::SourceLimitGauges;
 use crate::record::metrics::quota;
 use crate::record::metrics::quota::QuotaGauges;
+use crate::record::metrics::retry;
+use crate::record::metrics::retry::BudgetGauge;
 
 /// The state of everything that is not counted here, at one moment.
 #[derive(Debug)]
 pub(crate) struct Scrape {
     /// The circuits of the configuration in force.
     pub(crate) breakers: Vec<BreakerGauge>,
+    /// The retry budgets of sources that make further attempts.
+    pub(crate) budgets: Vec<BudgetGauge>,
     /// The limiters.
     pub(crate) limiters: Vec<LimiterGauges>,
     /// The further limits of sources.
@@ -108,6 +112,7 @@ pub(crate) struct ConfigGauges {
 impl Scrape {
     pub(super) fn families(&self, families: &mut Vec<Family>) {
         breakers(&self.breakers, families);
+        retry::balances(&self.budgets, families);
         limiters(&self.limiters, families);
         self.source_limits.families(families);
         quota::families(&self.quotas, families);

@@ -17,6 +17,8 @@ use crate::record::metrics::family::Family;
 use crate::record::metrics::family::Labels;
 use crate::record::metrics::labels::CacheResult;
 use crate::record::metrics::labels::Role;
+use crate::record::metrics::retry;
+use crate::record::metrics::retry::RetrySeries;
 use crate::record::metrics::series::Tally;
 use crate::record::metrics::series::Timings;
 
@@ -33,6 +35,7 @@ pub(super) struct SourceSeries {
     cache: Tally<CacheResult>,
     coalesced: Tally<Role>,
     fallbacks: Tally<&'static str>,
+    retry: RetrySeries,
     rate_wait: Timings<()>,
     endpoints: Mutex<Vec<Weak<EndpointSeries>>>,
 }
@@ -78,6 +81,16 @@ impl SourceMetrics {
         self.source.rate_wait.observe((), waited);
     }
 
+    /// Another attempt follows one that ended so.
+    pub(crate) fn retried(&self, kind: Kind) {
+        self.source.retry.retries.count(kind);
+    }
+
+    /// A call failed for good: no attempt followed, for this reason.
+    pub(crate) fn retry_stopped(&self, reason: &'static str) {
+        self.source.retry.stopped.count(reason);
+    }
+
     /// A fallback stood in: `stale`, `source`, `value`.
     pub(crate) fn fell_back(&self, via: &'static str) {
         self.source.fallbacks.count(via);
@@ -106,6 +119,7 @@ type Sources = [(Arc<str>, Arc<SourceSeries>)];
 
 pub(super) fn families(sources: &Sources, families: &mut Vec<Family>) {
     calls_and_attempts(sources, families);
+    retry::families(sources.iter().map(|(name, source)| (name, &source.retry)), families);
     families.extend([
         Family::counter(
             "aggd_cache_requests",

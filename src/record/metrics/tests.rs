@@ -16,6 +16,7 @@ use crate::policy::outcome::Kind;
 use crate::record::audit::AuditCounts;
 use crate::record::events::EventCounts;
 use crate::record::metrics::BreakerGauge;
+use crate::record::metrics::BudgetGauge;
 use crate::record::metrics::CacheGauges;
 use crate::record::metrics::CacheResult;
 use crate::record::metrics::ConfigGauges;
@@ -51,6 +52,7 @@ fn scrape() -> Scrape {
                 ..Counts::default()
             },
         }],
+        budgets: vec![BudgetGauge { source: name("news"), balance: -1_500 }],
         limiters: vec![LimiterGauges {
             limiter: "global".to_owned(),
             active: 3,
@@ -134,6 +136,7 @@ fn every_number_of_the_scrape_is_on_the_page() {
         (format!("aggd_attempt_duration_seconds_sum{{{news},{endpoint},outcome=\"success\"}}"), 0.08),
         (format!("aggd_attempt_timeout_total{{{news},{endpoint}}}"), 1.0),
         (format!("aggd_breaker_state{{{news},{endpoint}}}"), 3.0),
+        (format!("aggd_retry_budget_balance{{{news}}}"), -1.5),
         (
             format!(
                 "aggd_breaker_transitions_total{{{news},from=\"closed\",to=\"open\",reason=\"consecutive_failures\"}}"

@@ -49,7 +49,11 @@ async fn every_metric_is_told_and_every_metric_told_is_there() {
     let upstream = Upstream::with(&[("/a", Script::json(&1.into())), ("/b", Script::status(503))]);
     let documents = [
         source("a", &upstream.url("/a"), "rate_limit: { rate: 100/s }"),
-        source("b", &upstream.url("/b"), "fallback: [{ value: 1 }]\nbreaker: { failure_threshold: 1 }"),
+        source(
+            "b",
+            &upstream.url("/b"),
+            "fallback: [{ value: 1 }]\nbreaker: { failure_threshold: 2 }\nretry: { max_attempts: 2, backoff: { strategy: none } }",
+        ),
     ];
     let gateway = Setup::new()
         .server("database: sqlite://audit.db\nrate_limits: [{ name: default, rate: 100/s }]")

@@ -36,7 +36,6 @@ use crate::live::fetched::Failure;
 use crate::live::fetched::Fetched;
 use crate::live::fetched::FlightResult;
 use crate::live::fetched::Keeping;
-use crate::policy::directives::Directives;
 use crate::policy::freshness::CACHE_DEFAULTS;
 use crate::policy::freshness::CacheSettings;
 use crate::policy::freshness::Freshness;
@@ -142,14 +141,7 @@ fn good(value: &str) -> FlightResult {
 fn bad(status: u16) -> FlightResult {
     let message = format!("status {status}");
     let kind = Kind::of_status(status);
-    Err(Arc::new(Failure {
-        kind,
-        status: Some(status),
-        message,
-        took: Duration::ZERO,
-        retry_after: None,
-        directives: Directives::default(),
-    }))
+    Err(Arc::new(Failure { status: Some(status), ..Failure::new(kind, message) }))
 }
 
 fn text(entry: &Entry) -> String {
