@@ -1,5 +1,6 @@
 //! What a request reads: one snapshot, the per-source state kept by name, and the cache.
 
+mod adaptive;
 pub(crate) mod cache;
 mod carry;
 mod circuit;
@@ -13,6 +14,7 @@ pub(crate) mod quota;
 mod snapshot;
 mod status;
 
+pub(crate) use adaptive::AdaptiveLimit;
 pub(crate) use carry::Carry;
 pub(crate) use carry::SINGLE;
 pub(crate) use circuit::Circuit;

@@ -245,7 +245,7 @@ fn conclude(flight: &Flight, entered: Entered, attempt: Attempt) -> FlightResult
     };
     let evidence = source.plan.classify.evidence(kind, status);
     let outcome = Outcome { kind, evidence, retry_after: wait };
-    entered.record(source, &flight.shared.events, &Ended { outcome: &outcome, status, took, now: ended });
+    entered.record(flight, &Ended { outcome: &outcome, status, took, now: ended });
     source.metrics.attempted(kind, took);
     match attempt {
         Attempt::Data(body, keeping) => {
