@@ -140,3 +140,5 @@ pub(crate) const PART_TWICE: &str = "AG-069";
 pub(crate) const BAD_RATE: &str = "AG-080";
 /// A cost that can never be paid, or that is no number.
 pub(crate) const RATE_COST: &str = "AG-081";
+/// Bounds or thresholds of a limit by which it could not work.
+pub(crate) const LIMIT_BOUNDS: &str = "AG-082";

@@ -172,7 +172,8 @@ pub(crate) fn rendered(server: &Node, reads: &[Read<'_>], spec: &ServerSpec) -> 
 /// What a bulkhead is when it does not say: a share of the global semaphore.
 fn with_bulkhead(source: Node, concurrency: u32) -> Node {
     let bulkhead = source.get("bulkhead").cloned().unwrap_or_else(|| Node::empty(source.span));
-    if !bulkhead.is_map() {
+    let finds_itself = source.get("adaptive_concurrency").is_some_and(|adaptive| !adaptive.is_off());
+    if !bulkhead.is_map() || finds_itself {
         return source;
     }
     let bulkhead = with(bulkhead, "max_concurrent", &share(concurrency).to_string());

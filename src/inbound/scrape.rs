@@ -10,6 +10,7 @@ use crate::live::LiveSource;
 use crate::live::Snapshot;
 use crate::live::quota::LiveQuota;
 use crate::plan::CallPlan;
+use crate::record::AdaptiveGauges;
 use crate::record::BreakerGauge;
 use crate::record::BudgetGauge;
 use crate::record::CacheGauges;
@@ -51,7 +52,11 @@ fn source_limits(snapshot: &Snapshot, now: Moment) -> SourceLimitGauges {
             refused: gate.counts(),
         })
     });
-    SourceLimitGauges { rates: rates.collect() }
+    let adaptive = snapshot.sources.iter().filter_map(|source| {
+        let seen = source.limits.adaptive.as_ref()?.view();
+        Some(AdaptiveGauges { source: source.plan.name.clone(), seen })
+    });
+    SourceLimitGauges { rates: rates.collect(), adaptive: adaptive.collect() }
 }
 
 /// The metrics page.

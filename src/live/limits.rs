@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::base::Clock;
 use crate::base::Moment;
 use crate::base::Name;
+use crate::live::adaptive::AdaptiveLimit;
 use crate::live::gate::Gate;
 use crate::live::rate::RateGate;
 use crate::policy::admission::AdmissionSettings;
@@ -21,6 +22,8 @@ use crate::record::limiter_of_source;
 #[derive(Debug)]
 pub(crate) struct SourceLimits {
     pub(crate) bulkhead: Option<Bulkhead>,
+    /// Sets the bulkhead's limit.
+    pub(crate) adaptive: Option<AdaptiveLimit>,
     pub(crate) rate: Option<RateLimit>,
 }
 
@@ -49,12 +52,19 @@ pub(crate) struct Of<'a> {
 impl SourceLimits {
     /// The limits of a source: those it had, resized, or new ones.
     pub(crate) fn carry(before: Option<&Self>, settings: &AdmissionSettings, of: Of<'_>) -> Self {
+        let adaptive_set = settings.adaptive.zip(settings.bulkhead);
         let bulkhead = settings.bulkhead.map(|set| match before.and_then(|before| before.bulkhead.as_ref()) {
             Some(known) => {
-                known.gate.resize(set, of.clock);
+                if adaptive_set.is_none() {
+                    known.gate.resize(set, of.clock);
+                }
                 known.clone()
             }
             None => Bulkhead { gate: Arc::new(Gate::new(set)), metrics: of.metrics.source_limiter(of.name) },
+        });
+        let adaptive = adaptive_set.zip(bulkhead.as_ref()).map(|(set, bulkhead)| {
+            let before = before.and_then(|before| before.adaptive.as_ref());
+            AdaptiveLimit::over(&bulkhead.gate, set, before, of.clock)
         });
         let rate = settings.rate_limit.as_ref().map(|set| {
             let gate = match before.and_then(|before| before.rate.as_ref()) {
@@ -66,7 +76,7 @@ impl SourceLimits {
             };
             RateLimit { gate, settings: set.clone() }
         });
-        Self { bulkhead, rate }
+        Self { bulkhead, adaptive, rate }
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a request reads: one snapshot, the per-source state kept by name, and the cache.
 
 mod allowance;
+mod adaptive;
 pub(crate) mod cache;
 mod carry;
 mod circuit;
@@ -14,6 +15,7 @@ pub(crate) mod quota;
 mod snapshot;
 mod status;
 
+pub(crate) use adaptive::AdaptiveLimit;
 pub(crate) use carry::Carry;
 pub(crate) use carry::SINGLE;
 pub(crate) use circuit::Circuit;

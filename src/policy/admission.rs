@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use crate::policy::adaptive::AdaptiveSettings;
 use crate::policy::limiter::LimiterSettings;
 use crate::policy::limiter::QueueOrder;
 use crate::policy::rate::RateLimitSettings;
@@ -12,6 +13,8 @@ use crate::policy::rate::RateLimitSettings;
 pub(crate) struct AdmissionSettings {
     /// How many of its calls may be in flight, and how further ones wait; `None`: `bulkhead: off`.
     pub(crate) bulkhead: Option<LimiterSettings>,
+    /// Finds the limit of the bulkhead by itself; `None`: `adaptive_concurrency: off`.
+    pub(crate) adaptive: Option<AdaptiveSettings>,
     /// How many of its calls may be sent in a time; `None`: `rate_limit: off`.
     pub(crate) rate_limit: Option<RateLimitSettings>,
 }

@@ -1,5 +1,6 @@
 //! Pure decisions: (state, settings, event, now) → decision. No clock, no I/O, no logging.
 
+pub(crate) mod adaptive;
 pub(crate) mod admission;
 pub(crate) mod breaker;
 pub(crate) mod deadline;

@@ -24,6 +24,7 @@ pub(crate) use history::HistoryFilter;
 pub(crate) use history::HistoryPage;
 pub(crate) use logs::Logs;
 pub(crate) use metrics::AccessResult;
+pub(crate) use metrics::AdaptiveGauges;
 pub(crate) use metrics::BreakerGauge;
 pub(crate) use metrics::BudgetGauge;
 pub(crate) use metrics::CONTENT_TYPE as METRICS_CONTENT_TYPE;

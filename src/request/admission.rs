@@ -18,15 +18,19 @@ use std::time::Duration;
 
 use crate::base::Moment;
 use crate::base::Pretty;
+use crate::live::AdaptiveLimit;
 use crate::live::Bulkhead;
 use crate::live::Circuit;
 use crate::live::Failure;
 use crate::live::GateSlot;
-use crate::live::LiveSource;
 use crate::live::Permit;
 use crate::live::RateLimit;
 use crate::live::RateToken;
 use crate::live::tell;
+use crate::policy::adaptive::Direction;
+use crate::policy::adaptive::Epoch;
+use crate::policy::adaptive::Sample;
+use crate::policy::adaptive::Told;
 use crate::policy::breaker::Denied;
 use crate::policy::deadline::attempt_budget;
 use crate::policy::limiter::Patience;
@@ -36,7 +40,6 @@ use crate::policy::outcome::Outcome;
 use crate::policy::rate::RateReason;
 use crate::policy::rate::RateRefusal;
 use crate::record::Event;
-use crate::record::Events;
 use crate::record::Stage;
 use crate::record::limiter_of_source;
 use crate::request::error::failure;
@@ -62,6 +65,8 @@ pub(crate) struct Entered {
     /// How much of its time was spent in line.
     pub(crate) waited: Duration,
     circuit: Permit,
+    /// When it was sent, for a limit that adapts.
+    epoch: Option<Epoch>,
     /// Given back unless the attempt is sent.
     token: Option<RateToken>,
     /// Given back when the attempt is over, the global place first. Nothing reads them.
@@ -98,11 +103,19 @@ impl Entered {
     }
 
     /// Tells everybody how the attempt ended, and gives its places back.
-    pub(crate) fn record(mut self, source: &LiveSource, events: &Events, ended: &Ended<'_>) {
+    pub(crate) fn record(mut self, flight: &Flight, ended: &Ended<'_>) {
+        let (source, events, clock) = (&flight.source, &flight.shared.events, &flight.shared.clock);
         self.departs();
         let busy = ended.outcome.kind == Kind::Throttled || ended.status == Some(503);
         if let (Some(rate), Some(wait), true) = (&source.limits.rate, ended.outcome.retry_after, busy) {
             rate.pause(&source.plan.name, wait.min(source.plan.breaker.open_backoff.max), ended.now, events);
+        }
+        if let Some((adaptive, epoch)) = source.limits.adaptive.as_ref().zip(self.epoch) {
+            let sample = Sample::of(ended.outcome.kind, ended.status, ended.took);
+            if let Some(Told { from, to }) = adaptive.record(epoch, sample, ended.now, clock) {
+                let reason = if to > from { Direction::Up } else { Direction::Down }.as_str();
+                events.of_source(&source.plan.name, Event::AdaptiveLimitChanged { from, to, reason });
+            }
         }
         if let Some(change) = self.circuit.record(&source.plan.breaker, ended.outcome, ended.took, ended.now) {
             tell(&source.plan.name, &change);
@@ -155,7 +168,8 @@ fn conclude(bid: &Bid<'_>, began: Moment, token: Option<RateToken>, places: Plac
     let now = bid.flight.shared.clock.now();
     let budget = in_time(bid, now, Stage::Queue)?;
     let circuit = admit(bid, now, budget)?;
-    Ok(Entered { at: now, budget, waited: now.since(began), circuit, token, _places: places })
+    let epoch = bid.flight.source.limits.adaptive.as_ref().map(AdaptiveLimit::begin);
+    Ok(Entered { at: now, budget, waited: now.since(began), circuit, epoch, token, _places: places })
 }
 
 /// What an attempt that is sent now may take.
@@ -210,12 +224,13 @@ async fn compartment(flight: &Flight, bulkhead: &Bulkhead) -> Result<GateSlot, A
         bulkhead.metrics.granted(waited);
     }
     slot.map_err(|refusal| {
+        let finds_itself = flight.source.limits.adaptive.is_some();
         refused(
             flight,
             refusal,
             &Full {
                 limiter: limiter_of_source(&flight.source.plan.name),
-                limit: "bulkhead.max_concurrent",
+                limit: if finds_itself { "adaptive_concurrency.max" } else { "bulkhead.max_concurrent" },
                 waiting: "bulkhead.max_waiting",
                 timeout: "bulkhead.queue_timeout",
                 waited,

@@ -139,7 +139,7 @@ fn conclude(flight: &Flight, entered: Entered, came: Came) -> Ended {
     };
     let evidence = source.plan.classify.evidence(kind, status);
     let outcome = Outcome { kind, evidence, retry_after };
-    entered.record(source, &flight.shared.events, &admission::Ended { outcome: &outcome, status, took, now });
+    entered.record(flight, &admission::Ended { outcome: &outcome, status, took, now });
     source.metrics.attempted(kind, took);
     match came {
         Came::Data(Data { body, keeping, raw }) => {

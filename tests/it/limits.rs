@@ -6,6 +6,7 @@ use serde_json::Value;
 use serde_json::json;
 
 use crate::harness::Gateway;
+use crate::harness::Listening;
 use crate::harness::Script;
 use crate::harness::Setup;
 use crate::harness::Upstream;
@@ -51,6 +52,7 @@ async fn the_reasons_are_told_apart_and_name_the_key_to_change() {
     let more = "timeout: 700ms\ncache: off\naggregate: false\nbulkhead: { max_concurrent: 1 }";
     let documents = [hog(&upstream, bulkhead), source("b", &upstream.url("/b"), more)];
     let gateway = Gateway::of(&documents);
+    let mut events = Listening::to(&gateway, "bulkhead.*").await;
     let second = async {
         eventually(SOON, "the place is taken", async || upstream.active() == 1).await;
         gateway.get("/aggregate/hog").await
@@ -65,6 +67,9 @@ async fn the_reasons_are_told_apart_and_name_the_key_to_change() {
     assert!(told.contains("queue_timeout: `bulkhead.max_concurrent`"), "{told}");
     let told = error(&third.problem(503, "local-limit"));
     assert!(told.contains("capacity_full: `bulkhead.max_concurrent`") && told.contains("max_waiting"), "{told}");
+    let told = events.next().await.json;
+    assert_eq!((&told["type"], &told["source"]), (&json!("bulkhead.rejected"), &json!("hog")), "{told}");
+    assert_eq!(told["data"]["limiter"], "source:hog", "{told}");
     // The queue timeout is a second there: its own time is over before.
     let first = gateway.get("/aggregate/b");
     let second = async {

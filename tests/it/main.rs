@@ -12,6 +12,7 @@
 )]
 
 mod acceptance;
+mod adaptive;
 mod access;
 mod aggregate;
 mod caching;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::harness::Gateway;
+use crate::harness::Listening;
 use crate::harness::Reply;
 use crate::harness::Script;
 use crate::harness::Setup;
@@ -75,8 +76,11 @@ async fn a_wait_that_is_too_long_is_refused_before_it_begins() {
 async fn an_upstream_that_says_when_to_come_back_is_left_alone_by_all() {
     let upstream = Upstream::with(&[("/a", Script::status(429).header("retry-after", "60"))]);
     let gateway = Gateway::of(&[limited(&upstream, "{ rate: 100/s }")]);
+    let mut events = Listening::to(&gateway, "rate_limit.*").await;
     gateway.get("/aggregate/a").await.expect(502);
     let reply = gateway.get("/aggregate/a").await;
+    let told = events.take(2).await;
+    assert_eq!((told[0].event.as_str(), told[1].event.as_str()), ("rate_limit.paused", "rate_limit.exceeded"));
     assert!(refused(&reply).contains("paused: the upstream asked"), "{}", reply.text());
     assert_eq!(upstream.calls("/a"), 1);
     let left = gateway.upstream("a").await["limits"]["rate"]["paused_for_seconds"].as_f64().unwrap();

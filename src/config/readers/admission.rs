@@ -5,6 +5,7 @@ use crate::config::findings::At;
 use crate::config::findings::Findings;
 use crate::config::findings::problem;
 use crate::config::node::Node;
+use crate::config::readers::adaptive;
 use crate::config::readers::rate;
 use crate::config::spec::ServerSpec;
 use crate::policy::admission::AdmissionSettings;
@@ -16,6 +17,7 @@ use crate::policy::limiter::QueueOrder;
 pub(crate) fn admission(node: &Node, server: &ServerSpec, at: &At<'_>, findings: &mut Findings) -> AdmissionSettings {
     AdmissionSettings {
         bulkhead: bulkhead(node, server.limits.concurrency, at, findings),
+        adaptive: adaptive::adaptive(node, server.limits.concurrency, &at.key("adaptive_concurrency"), findings),
         rate_limit: rate::rate_limit(node, &at.key("rate_limit"), findings),
     }
 }

@@ -3,6 +3,7 @@
 //! The vocabulary's check came first: values of the wrong kind are reported already, and a reader takes the default in
 //! silence. What only shows where keys meet is reported here.
 
+mod adaptive;
 mod admission;
 mod access;
 mod auth;

@@ -49,3 +49,39 @@ pub(crate) static RATE_LIMIT: Block = Block {
     also: None,
     not_yet: &["shared"],
 };
+
+/// `adaptive_concurrency:`.
+pub(crate) static ADAPTIVE: Block = Block {
+    keys: &[
+        key("algorithm", Kind::OneOf(&["aimd", "gradient2", "vegas"]), "aimd", "by what the limit moves"),
+        key("initial", COUNT, "20", "the limit that it begins with"),
+        key("min", COUNT, "1", "the least limit"),
+        key("max", COUNT, "200", "the highest limit"),
+        key("measurement_window", COUNT, "100", "`aimd`: it decides after so many calls"),
+        key("success_threshold", Kind::Ratio, "0.95", "`aimd`: a larger share of successes lets it grow"),
+        key("failure_threshold", Kind::Ratio, "0.80", "`aimd`: a smaller share of successes makes it shrink"),
+        key("increase", Kind::Number { min: 0.0 }, "1.0", "`aimd`: by how much it grows"),
+        key("decrease_factor", Kind::Ratio, "0.9", "`aimd`: to what share it shrinks"),
+        key("sample_window", Kind::Block(&SAMPLE_WINDOW), "{}", "`gradient2`: when it decides"),
+        key("long_window", COUNT, "600", "`gradient2`: how many windows make the long mean"),
+        key(
+            "rtt_tolerance",
+            Kind::Number { min: 1.0 },
+            "1.5",
+            "`gradient2`: so many times slower than the long mean is no strain yet",
+        ),
+        key("smoothing", Kind::Ratio, "0.2", "`gradient2`: what share of each step is taken"),
+        key("queue", COUNT_OR_NONE, "4", "`gradient2`: by how much it tries to grow"),
+    ],
+    also: None,
+    not_yet: &[],
+};
+
+static SAMPLE_WINDOW: Block = Block {
+    keys: &[
+        key("min", DURATION, "1s", "not sooner than this"),
+        key("min_samples", COUNT, "10", "not with fewer calls than this"),
+    ],
+    also: None,
+    not_yet: &[],
+};

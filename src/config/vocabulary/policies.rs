@@ -2,6 +2,7 @@
 
 use crate::config::vocabulary::Block;
 use crate::config::vocabulary::Kind;
+use crate::config::vocabulary::admission::ADAPTIVE;
 use crate::config::vocabulary::admission::BULKHEAD;
 use crate::config::vocabulary::admission::RATE_LIMIT;
 use crate::config::vocabulary::key;
@@ -23,6 +24,8 @@ pub(crate) static POLICIES: Block = Block {
         key("breaker", Kind::Block(&BREAKER), "{}", "stops calling what keeps failing").or_off(),
         key("bulkhead", Kind::Block(&BULKHEAD), "{}", "how many of its calls are in flight, and how more wait")
             .or_off(),
+        key("adaptive_concurrency", Kind::Block(&ADAPTIVE), "off", "a `bulkhead.max_concurrent` that finds itself")
+            .or_off(),
         key("rate_limit", Kind::Block(&RATE_LIMIT), "off", "how many of its calls are sent in a time").or_off(),
         key("cache", Kind::Block(&CACHE), "{}", "keeps answers").or_off(),
         key("fallback", Kind::List(&Kind::Block(&FALLBACK)), "[]", "what stands in for a failed call, in this order"),
@@ -33,7 +36,6 @@ pub(crate) static POLICIES: Block = Block {
         "deadline_split",
         "strategy",
         "client_throttle",
-        "adaptive_concurrency",
         "fallback_on",
         "fallback_reserve",
     ],

@@ -1,6 +1,8 @@
 //! What a scrape reads of the limits of sources besides their bulkheads.
 
 use crate::base::Name;
+use crate::policy::adaptive::AdaptiveView;
+use crate::policy::adaptive::Direction;
 use crate::policy::rate::RateCounts;
 use crate::record::metrics::family::Family;
 use crate::record::metrics::family::Labels;
@@ -19,14 +21,52 @@ pub(crate) struct RateGauges {
     pub(crate) refused: RateCounts,
 }
 
+/// The adaptive limit of one source.
+#[derive(Debug, Clone)]
+pub(crate) struct AdaptiveGauges {
+    pub(crate) source: Name,
+    pub(crate) seen: AdaptiveView,
+}
+
 /// The limits of all sources that have them.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct SourceLimitGauges {
     pub(crate) rates: Vec<RateGauges>,
+    pub(crate) adaptive: Vec<AdaptiveGauges>,
 }
 
 impl SourceLimitGauges {
     pub(super) fn families(&self, families: &mut Vec<Family>) {
+        self.rates(families);
+        self.adaptive(families);
+    }
+
+    fn adaptive(&self, families: &mut Vec<Family>) {
+        let with = |one: &AdaptiveGauges, label: &'static str, value: &str| -> Labels {
+            vec![("source", one.source.to_string()), (label, value.to_owned())]
+        };
+        let limits = self.adaptive.iter().map(|one| (vec![("source", one.source.to_string())], one.seen.limit));
+        let rtts = self.adaptive.iter().flat_map(|one| {
+            let kinds = [("short", one.seen.short_rtt), ("long", one.seen.long_rtt)];
+            let known = kinds.into_iter().filter_map(|(kind, rtt)| rtt.map(|rtt| (kind, rtt.as_secs_f64())));
+            known.map(move |(kind, rtt)| (with(one, "kind", kind), rtt))
+        });
+        let changes = self.adaptive.iter().flat_map(|one| {
+            let directions = [(Direction::Up, one.seen.increases), (Direction::Down, one.seen.decreases)];
+            directions.map(|(direction, count)| (with(one, "direction", direction.as_str()), count))
+        });
+        families.extend([
+            Family::gauge("aggd_adaptive_limit", "Adaptive limits", limits.collect()),
+            Family::gauge(
+                "aggd_adaptive_rtt_seconds",
+                "How long calls take, as adaptive limits see it",
+                rtts.collect(),
+            ),
+            Family::counter("aggd_adaptive_changes", "Moves of adaptive limits", changes.collect()),
+        ]);
+    }
+
+    fn rates(&self, families: &mut Vec<Family>) {
         let of = |name: &Name| -> Labels { vec![("source", name.to_string())] };
         let gauge = |value: fn(&RateGauges) -> u64| {
             self.rates.iter().map(|rate| (of(&rate.source), number(value(rate)))).collect::<Vec<_>>()

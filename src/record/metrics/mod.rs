@@ -29,6 +29,7 @@ pub(crate) use labels::Role;
 pub(crate) use labels::Stage;
 pub(crate) use limiter::LimiterMetrics;
 pub(crate) use limiter::of_source as limiter_of_source;
+pub(crate) use limits::AdaptiveGauges;
 pub(crate) use limits::RateGauges;
 pub(crate) use limits::SourceLimitGauges;
 pub(crate) use page::CONTENT_TYPE;

@@ -48,7 +48,7 @@ fn assert_same(told: &BTreeSet<String>, there: &BTreeSet<String>, what: &str) {
 async fn every_metric_is_told_and_every_metric_told_is_there() {
     let upstream = Upstream::with(&[("/a", Script::json(&1.into())), ("/b", Script::status(503))]);
     let documents = [
-        source("a", &upstream.url("/a"), "rate_limit: { rate: 100/s }"),
+        source("a", &upstream.url("/a"), "rate_limit: { rate: 100/s }\nadaptive_concurrency: { algorithm: vegas }"),
         source(
             "b",
             &upstream.url("/b"),
