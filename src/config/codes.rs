@@ -140,3 +140,7 @@ pub(crate) const PART_TWICE: &str = "AG-069";
 pub(crate) const BAD_RATE: &str = "AG-080";
 /// A cost that can never be paid, or that is no number.
 pub(crate) const RATE_COST: &str = "AG-081";
+/// A test of a route that is not declared.
+pub(crate) const UNKNOWN_ROUTE: &str = "AG-085";
+/// A test of a part that the route does not have.
+pub(crate) const UNKNOWN_PART: &str = "AG-086";

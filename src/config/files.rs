@@ -110,6 +110,13 @@ impl Files {
         hash.finalize().into()
     }
 
+    /// The same with one more file of documents, which is nowhere on disk.
+    pub(crate) fn with(&self, name: &str, text: &str) -> Self {
+        let mut files = self.clone();
+        files.documents.push(File { path: self.folder.join(name), name: name.into(), text: Ok(text.into()) });
+        files
+    }
+
     /// Every YAML file, in reading order.
     pub(crate) fn all(&self) -> impl Iterator<Item = &File> {
         self.server.iter().chain(&self.documents)

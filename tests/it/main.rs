@@ -32,6 +32,7 @@ mod quotas;
 mod reloading;
 mod security;
 mod surface;
+mod testing;
 mod upstream_says;
 mod servers {
     pub(crate) mod postgres;

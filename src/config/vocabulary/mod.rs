@@ -12,6 +12,7 @@ mod policies;
 mod route;
 mod server;
 mod source;
+mod test;
 
 pub(crate) use events::EVENTS;
 pub(crate) use policies::POLICIES;
@@ -21,6 +22,8 @@ pub(crate) use source::PROJECTION_EACH;
 pub(crate) use source::PROJECTION_PATH;
 pub(crate) use source::PROJECTION_VALUE;
 pub(crate) use source::SOURCE;
+pub(crate) use test::ANSWER;
+pub(crate) use test::TEST;
 
 /// A map with known keys.
 #[derive(Debug)]
@@ -107,6 +110,8 @@ pub(crate) enum Kind {
     ListOrMap(&'static Kind, &'static Kind),
     /// One, or a list.
     OneOrMany(&'static Kind),
+    /// One, a list, or a map of those by name.
+    Answers(&'static Block),
 }
 
 impl Block {
@@ -207,7 +212,7 @@ mod tests {
     #[test]
     fn every_key_is_described_once_and_exists_only_once() {
         let mut count = 0;
-        for block in [&SERVER, &SOURCE, &ROUTE] {
+        for block in [&SERVER, &SOURCE, &ROUTE, &TEST] {
             walk(block, &mut |block, key| {
                 count += 1;
                 assert!(!key.about.is_empty() && !key.about.ends_with('.'), "{}", key.name);
