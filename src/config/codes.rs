@@ -16,7 +16,7 @@ pub(crate) const YAML_FEATURE: &str = "AG-006";
 pub(crate) const NOT_SET: &str = "AG-007";
 /// `${` that is not closed or names nothing.
 pub(crate) const BAD_EXPANSION: &str = "AG-008";
-/// A document that is neither a source nor a route.
+/// A document that is neither a source nor a route nor a test.
 pub(crate) const DOCUMENT_KIND: &str = "AG-009";
 /// A key that does not exist.
 pub(crate) const UNKNOWN_KEY: &str = "AG-010";

@@ -49,11 +49,9 @@ pub(crate) fn lines(expected: &Tree, came: &Tree) -> Vec<Line> {
 /// What is expected, in the order and the writing of what came.
 fn aligned(expected: &Tree, came: &Tree) -> Tree {
     let value = match (&expected.value, &came.value) {
-        (TreeValue::Leaf(one), TreeValue::Leaf(two)) if one.is(two) => TreeValue::Leaf(if one.hidden {
-            one.clone()
-        } else {
-            two.clone()
-        }),
+        (TreeValue::Leaf(one), TreeValue::Leaf(two)) if one.is(two) => {
+            TreeValue::Leaf(if one.hidden { one.clone() } else { two.clone() })
+        }
         (TreeValue::List(one), TreeValue::List(two)) => {
             let both = one.iter().zip(two).map(|(one, two)| aligned(one, two));
             TreeValue::List(both.chain(one.iter().skip(two.len()).cloned()).collect())
@@ -151,12 +149,8 @@ fn middle(one: &[String], two: &[String], same: impl Fn(&str, &str) -> bool) -> 
 
 /// Leaves out what is far from any difference.
 fn cut(lines: Vec<Line>) -> Vec<Line> {
-    let differs: Vec<usize> = lines
-        .iter()
-        .enumerate()
-        .filter(|(_, line)| !matches!(line, Line::Same(_)))
-        .map(|(index, _)| index)
-        .collect();
+    let differs: Vec<usize> =
+        lines.iter().enumerate().filter(|(_, line)| !matches!(line, Line::Same(_))).map(|(index, _)| index).collect();
     let is_near = |index: usize| {
         let next = differs.partition_point(|other| *other < index);
         let near = |other: Option<&usize>| other.is_some_and(|other| other.abs_diff(index) <= AROUND);

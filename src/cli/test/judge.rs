@@ -110,7 +110,10 @@ fn texts(expected: &str, came: &str, expectation: &Expectation) -> Found {
         return other(expected.to_owned(), came.to_owned());
     }
     let lines = expected.lines().map(|line| Line::Expected(line.to_owned()));
-    Found::Differs(expectation.place.clone(), lines.chain(came.lines().map(|line| Line::Came(line.to_owned()))).collect())
+    Found::Differs(
+        expectation.place.clone(),
+        lines.chain(came.lines().map(|line| Line::Came(line.to_owned()))).collect(),
+    )
 }
 
 fn trees(expected: &Tree, came: &Tree, expectation: &Expectation) -> Found {

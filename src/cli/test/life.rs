@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::time::SystemTime;
 
+use futures_util::future::join_all;
+
 use crate::app;
 use crate::app::App;
 use crate::app::Loading;
@@ -30,6 +32,7 @@ use crate::config::spec::Spec;
 use crate::diag::Place;
 use crate::outbound::Network;
 use crate::record::Logs;
+use crate::request::Note;
 use crate::request::Shared;
 use crate::request::Trail;
 
@@ -53,8 +56,16 @@ pub(crate) struct Verdict {
     pub(crate) failures: Vec<Failure>,
     /// Where it ended: `step 2 of 3, request 5 of 5`.
     pub(crate) within: String,
-    /// What happened, in order.
-    pub(crate) history: Vec<String>,
+    /// What happened, in order; of the steps before the last one without what the engine decided.
+    pub(crate) history: Vec<Line>,
+}
+
+/// Something that happened.
+pub(crate) struct Line {
+    pub(crate) at: Moment,
+    pub(crate) text: String,
+    /// Whether engine or network did it, and not the test.
+    is_detail: bool,
 }
 
 /// Plays a test in a new gateway, in a runtime whose time is paused and which has no network.
@@ -83,13 +94,14 @@ impl Verdict {
 
 async fn live(test: &TestSpec, ground: &Ground<'_>, idle: Idle) -> Verdict {
     let clock = Clock::start_at(SystemTime::UNIX_EPOCH + BEGINNING);
-    let wire = Arc::new(Wire::new(clock));
+    let trail = Trail::on();
+    let wire = Arc::new(Wire::new(clock, trail.clone()));
     let app = match gateway(test, ground, clock, Arc::clone(&wire) as Arc<dyn Network>) {
         Ok(app) => app,
         Err(why) => return Verdict::of(test.place.clone(), why),
     };
     let shared = Arc::clone(&app.shared);
-    let mut life = Life { test, shared, wire, idle, trail: Trail::on(), verdict: Verdict::default() };
+    let mut life = Life { test, shared, wire, idle, trail, verdict: Verdict::default() };
     if life.give(&test.given) {
         for (index, step) in test.steps.iter().enumerate() {
             if test.steps.len() > 1 {
@@ -106,12 +118,7 @@ async fn live(test: &TestSpec, ground: &Ground<'_>, idle: Idle) -> Verdict {
 }
 
 /// A gateway with nothing behind it: no listener, no database, the wire for a network.
-fn gateway(
-    test: &TestSpec,
-    ground: &Ground<'_>,
-    clock: Clock,
-    network: Arc<dyn Network>,
-) -> Result<App, String> {
+fn gateway(test: &TestSpec, ground: &Ground<'_>, clock: Clock, network: Arc<dyn Network>) -> Result<App, String> {
     let timeout = match &test.subject {
         Subject::Source(name) => {
             let source = ground.spec.sources.iter().find(|source| source.name == *name);
@@ -148,6 +155,8 @@ struct Life<'a> {
 
 impl Life<'_> {
     async fn step(&mut self, step: &Step) {
+        self.remember();
+        self.verdict.history.retain(|line| !line.is_detail);
         if !self.give(&step.given) {
             return;
         }
@@ -158,14 +167,10 @@ impl Life<'_> {
             self.shared.clock.sleep_until(until).await;
             self.idle.reached().await;
         }
-        let within = self.verdict.within.clone();
-        for request in 1..=step.asks {
-            if step.asks > 1 {
-                let comma = if within.is_empty() { "" } else { ", " };
-                self.verdict.within = format!("{within}{comma}request {request} of {}", step.asks);
-            }
-            self.ask(step).await;
-            if !self.verdict.failures.is_empty() {
+        let rounds = if step.at_once { 1 } else { step.asks };
+        let each = if step.at_once { step.asks } else { 1 };
+        for round in 0..rounds {
+            if !self.ask(step, round, each).await {
                 return;
             }
         }
@@ -174,27 +179,43 @@ impl Life<'_> {
         self.unexpected(&step.place);
     }
 
-    async fn ask(&mut self, step: &Step) {
+    /// Asks, so many at the same time; whether every answer is as expected. `before` were asked before in this step.
+    async fn ask(&mut self, step: &Step, before: u32, count: u32) -> bool {
         let path = ask::path(&self.test.subject, &step.request);
         self.remember();
         let what = match &self.test.subject {
             Subject::Source(name) => format!("asks `{name}`"),
             Subject::Route(_) => format!("asks {path}"),
         };
-        self.note(what);
-        let asked = ask::ask(&self.shared, &path, &step.request, &self.trail);
-        let seen = tokio::time::timeout(LONGEST, asked).await;
+        self.note(if count > 1 { format!("{what}, {count} at the same time") } else { what });
+        let asked = (0..count).map(|_| ask::ask(&self.shared, &path, &step.request, &self.trail));
+        let seen = tokio::time::timeout(LONGEST, join_all(asked)).await;
         self.idle.reached().await;
-        match seen {
-            Ok(Some(seen)) => self.judge(step, &seen),
-            Ok(None) => self.fail(&step.place, format!("nothing is served at `{path}`")),
-            Err(_) => self.fail(&step.place, "no answer, ever".to_owned()),
+        self.remember();
+        let Ok(seen) = seen else {
+            self.fail(&step.place, "no answer, ever".to_owned());
+            return false;
+        };
+        let within = self.verdict.within.clone();
+        for (number, seen) in (before + 1..).zip(seen) {
+            if step.asks > 1 {
+                let comma = if within.is_empty() { "" } else { ", " };
+                self.verdict.within = format!("{within}{comma}request {number} of {}", step.asks);
+            }
+            match seen {
+                Some(seen) => self.judge(step, &seen),
+                None => self.fail(&step.place, format!("nothing is served at `{path}`")),
+            }
+            if !self.verdict.failures.is_empty() {
+                self.unexpected(&step.place);
+                return false;
+            }
         }
-        self.unexpected(&step.place);
+        self.verdict.within = within;
+        true
     }
 
     fn judge(&mut self, step: &Step, seen: &Seen) {
-        self.remember();
         self.note(format!("answered {} after {}", seen.status, Pretty(seen.took)));
         self.verdict.failures.extend(step.expect.iter().filter_map(|one| judge::of_answer(one, seen)));
     }
@@ -229,19 +250,14 @@ impl Life<'_> {
     }
 
     fn note(&mut self, text: String) {
-        self.verdict.history.push(line(self.shared.clock.now(), &text));
+        self.verdict.history.push(Line { at: self.shared.clock.now(), text, is_detail: false });
     }
 
     /// Takes up what engine and network have noted.
     fn remember(&mut self) {
-        let mut notes: Vec<_> = self.trail.take().into_iter().map(|note| (note.at, note.source, note.text)).collect();
-        notes.extend(self.wire.take_notes());
-        notes.sort_by_key(|(at, _, _)| *at);
-        let lines = notes.into_iter().map(|(at, source, text)| line(at, &format!("  {source}: {text}")));
-        self.verdict.history.extend(lines);
+        let notes = self.trail.take().into_iter();
+        let line =
+            |note: Note| Line { at: note.at, text: format!("  {}: {}", note.source, note.text), is_detail: true };
+        self.verdict.history.extend(notes.map(line));
     }
-}
-
-fn line(at: Moment, text: &str) -> String {
-    format!("{:>8}  {text}", Pretty(at.since(Moment::ZERO)).to_string())
 }

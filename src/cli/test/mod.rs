@@ -85,4 +85,3 @@ fn none(tests: &[TestSpec], names: &[String]) -> Exit {
     }
     Exit::Usage
 }
-

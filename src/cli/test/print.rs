@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use crate::base::Moment;
+use crate::base::Pretty;
 use crate::cli::args::Format;
 use crate::cli::console;
 use crate::cli::test::diff::Line;
@@ -82,7 +84,8 @@ impl Tally {
                 text.push_str(&format!("\n        … {skipped} lines before this"));
             }
             for line in verdict.history.iter().skip(skipped) {
-                text.push_str(&format!("\n      {line}"));
+                let at = Pretty(line.at.since(Moment::ZERO)).to_string();
+                text.push_str(&format!("\n      {at:>10}  {}", line.text));
             }
         }
         text

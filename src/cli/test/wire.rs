@@ -10,7 +10,6 @@ use bytes::Bytes;
 use http::StatusCode;
 
 use crate::base::Clock;
-use crate::base::Moment;
 use crate::base::Name;
 use crate::base::Pretty;
 use crate::config::selftest::Answer;
@@ -22,13 +21,14 @@ use crate::outbound::Comes;
 use crate::outbound::Ending;
 use crate::outbound::Network;
 use crate::outbound::Scripted;
+use crate::request::Trail;
 
 /// The upstreams of one test.
 pub(crate) struct Wire {
     clock: Clock,
     sources: Mutex<BTreeMap<Name, Upstream>>,
-    /// What was called, when, and what came.
-    noted: Mutex<Vec<(Moment, Name, String)>>,
+    /// Where calls are noted, among the decisions of the engine.
+    trail: Trail,
 }
 
 /// One source's upstream.
@@ -50,8 +50,8 @@ struct Script {
 
 impl Wire {
     /// Upstreams that nothing is given for.
-    pub(crate) fn new(clock: Clock) -> Self {
-        Self { clock, sources: Mutex::default(), noted: Mutex::default() }
+    pub(crate) fn new(clock: Clock, trail: Trail) -> Self {
+        Self { clock, sources: Mutex::default(), trail }
     }
 
     /// From here on the upstream of a source answers this.
@@ -75,11 +75,6 @@ impl Wire {
         sources.iter().filter(|(_, upstream)| upstream.unexpected > 0).map(|(name, _)| name.clone()).collect()
     }
 
-    /// What was noted since it was last taken.
-    pub(crate) fn take_notes(&self) -> Vec<(Moment, Name, String)> {
-        std::mem::take(&mut *self.noted.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
     fn sources(&self) -> MutexGuard<'_, BTreeMap<Name, Upstream>> {
         self.sources.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -89,8 +84,7 @@ impl Network for Wire {
     fn answer(&self, source: &Name, call: &Call) -> Scripted {
         let scripted = self.sources().entry(source.clone()).or_default().called(call);
         // Without the URL: what is in it may be secret.
-        let note = format!("call: {} is sent, {}", call.method, told(&scripted));
-        self.noted.lock().unwrap_or_else(PoisonError::into_inner).push((self.clock.now(), source.clone(), note));
+        self.trail.note(&self.clock, source, || format!("call: {} is sent, {}", call.method, told(scripted.as_ref())));
         scripted.unwrap_or(Scripted { delay: Duration::ZERO, comes: Comes::Refused })
     }
 }
@@ -149,7 +143,7 @@ fn scripted(answer: &Answer) -> Result<Scripted, String> {
     Ok(Scripted { delay: answer.delay, comes })
 }
 
-fn told(scripted: &Option<Scripted>) -> String {
+fn told(scripted: Option<&Scripted>) -> String {
     let Some(Scripted { delay, comes }) = scripted else { return "and nothing is given".to_owned() };
     let what = match comes {
         Comes::Answer { status, body, ending: Ending::Whole, .. } => {

@@ -135,7 +135,11 @@ impl Check<'_> {
             Value::List(_) | Value::Scalar(_) if node.is_broken() => {}
             Value::List(_) | Value::Scalar(_) => {
                 let wrong = problem(codes::WRONG_TYPE, format!("{} takes an answer or a list of them", at.subject()));
-                self.findings.error(at, node.span, wrong.help("write `{ status: 503 }`, or `[{ status: 503 }, { json: {} }]`"));
+                self.findings.error(
+                    at,
+                    node.span,
+                    wrong.help("write `{ status: 503 }`, or `[{ status: 503 }, { json: {} }]`"),
+                );
             }
         };
         if is_by_name(node, block) {

@@ -74,7 +74,7 @@ impl Node {
         values::number(self.get(key)?.scalar()?, f64::NEG_INFINITY).ok()
     }
 
-    fn switch(&self, key: &str) -> Option<bool> {
+    pub(crate) fn switch(&self, key: &str) -> Option<bool> {
         values::switch(self.get(key)?.scalar()?).ok()
     }
 

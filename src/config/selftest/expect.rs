@@ -84,7 +84,9 @@ impl Reader<'_, '_> {
             }
             ("headers", _) => self.headers(node, &here, Expected::Header),
             ("results", _) => self.results(node, &here),
-            ("breaker", _) => self.by_source(node, &here, |name, node| Some(Expected::Breaker(name, node.text()?.into()))),
+            ("breaker", _) => {
+                self.by_source(node, &here, |name, node| Some(Expected::Breaker(name, node.text()?.into())))
+            }
             ("cache", _) => self.by_source(node, &here, |name, node| Some(Expected::Cache(name, node.text()?.into()))),
             ("calls", _) => self.by_source(node, &here, |name, node| {
                 let calls = values::whole(node.scalar()?, 0, u64::MAX).ok()?;
@@ -107,7 +109,7 @@ impl Reader<'_, '_> {
                 None => "expect the whole body: `json`".to_owned(),
             }
         } else if key == "results" && !self.tested.envelope {
-            "expect the whole body: `json`; this route answers no envelope".to_owned()
+            "expect the whole body: `json`".to_owned()
         } else {
             return false;
         };
@@ -142,7 +144,9 @@ impl Reader<'_, '_> {
         let Some(scalar) = node.scalar() else { return };
         match values::whole(scalar, 100, 599) {
             Ok(status) => self.push(node, at, Expected::Status(u16::try_from(status).unwrap_or_default())),
-            Err(wrong) => self.findings.error(at, node.span, wrong.help("write the HTTP status, such as `status: 200`")),
+            Err(wrong) => {
+                self.findings.error(at, node.span, wrong.help("write the HTTP status, such as `status: 200`"))
+            }
         }
     }
 
@@ -185,9 +189,11 @@ impl Reader<'_, '_> {
         match values::one_of(scalar, &kinds) {
             Ok("timeout") => Some(Some(Kind::AttemptTimeout.as_str().to_owned())),
             Ok(kind) => Some(Some(kind.to_owned())),
-            Err(mut wrong) => {
-                wrong.code = codes::BAD_SELECTOR;
-                self.findings.error(at, node.span, wrong);
+            Err(like) => {
+                let wrong = problem(codes::BAD_SELECTOR, format!("{} is no outcome of a call", scalar.shown()));
+                let meant = like.help.filter(|help| help.len() < 40);
+                let help = meant.unwrap_or_else(|| "write its name, such as `server_error` or `timeout`".to_owned());
+                self.findings.error(at, node.span, wrong.help(help));
                 None
             }
         }

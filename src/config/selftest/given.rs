@@ -56,7 +56,11 @@ pub(crate) fn given(
         }
         if all.iter().any(|given| given.source == source) {
             let twice = problem(codes::PART_TWICE, format!("the answers of `{source}` are given twice"));
-            findings.error(&at, entry.at, twice.help("keep one: a source has one upstream, whatever its part is called"));
+            findings.error(
+                &at,
+                entry.at,
+                twice.help("keep one: a source has one upstream, whatever its part is called"),
+            );
         }
         let answers = answers(&entry.value, folder, &at, findings);
         if !answers.is_empty() {
@@ -86,12 +90,13 @@ fn answer(node: &Node, folder: &Path, at: &At<'_>, findings: &mut Findings) -> A
     }
     let bodies: Vec<_> = ["json", "body", "file"].into_iter().filter_map(|key| node.entry(key)).collect();
     if let [first, second, ..] = bodies.as_slice() {
-        let both = problem(codes::EXCLUSIVE_KEYS, format!("`{}` beside `{}`: an answer has one body", second.key, first.key));
+        let both =
+            problem(codes::EXCLUSIVE_KEYS, format!("`{}` beside `{}`: an answer has one body", second.key, first.key));
         findings.error(&at.key(&second.key), second.at, both.help("keep one of them"));
     }
-    let mut headers = node.get("headers").map_or_else(HeaderMap::new, |headers| {
-        request::headers(headers, &at.key("headers"), findings)
-    });
+    let mut headers = node
+        .get("headers")
+        .map_or_else(HeaderMap::new, |headers| request::headers(headers, &at.key("headers"), findings));
     let (body, content_type) = body(node, folder, at, findings);
     if let Some(content_type) = content_type {
         headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static(content_type));

@@ -99,7 +99,9 @@ impl<'a> World<'a> {
         let known = || self.routes().map(|route| route.path.as_str()).chain(BUILT_IN);
         match similar::closest(&scalar.text, known()) {
             Some(meant) => unknown.help(format!("write `{meant}`")),
-            None => unknown.help("write the path as it is declared, such as `/cities/{city}`; values go into `request`"),
+            None => {
+                unknown.help("write the path as it is declared, such as `/cities/{city}`; values go into `request`")
+            }
         }
     }
 
@@ -186,8 +188,12 @@ impl Tested<'_> {
 
     /// A key that only tests of the other kind have.
     pub(crate) fn misplaced(&self, key: &str, span: Span, help: &str, at: &At<'_>, findings: &mut Findings) {
-        let this = if self.is_source() { "source" } else { "route" };
-        let wrong = problem(codes::MISPLACED_KEY, format!("`{key}` has no meaning in a test of a {this}"));
+        let this = match (&self.subject, self.envelope) {
+            (Subject::Source(_), _) => "a source",
+            (Subject::Route(_), true) => "a route",
+            (Subject::Route(_), false) => "a route that answers no envelope",
+        };
+        let wrong = problem(codes::MISPLACED_KEY, format!("`{key}` has no meaning in a test of {this}"));
         findings.error(at, span, wrong.help(help));
     }
 }

@@ -85,7 +85,7 @@ impl Reader<'_> {
         let expect = self.expect(node, at, findings);
         request::path_is_whole(self.tested, &request, node, &at.key("request"), findings);
         let place = findings.place(node.span);
-        Step { place, given: Vec::new(), advance: None, asks: 1, request, expect }
+        Step { place, given: Vec::new(), advance: None, asks: 1, at_once: false, request, expect }
     }
 
     /// A step asks where it says what, or how often, or expects something of an answer.
@@ -95,6 +95,10 @@ impl Reader<'_> {
         let of_answer = expect.iter().any(|one| one.what.is_of_answer());
         let asks = own.is_some() || node.entry("request").is_some() || node.entry("repeat").is_some() || of_answer;
         let request = own.or_else(|| default.cloned()).unwrap_or_else(|| self.plain_request());
+        if let Some(at_once) = node.entry("at_once").filter(|_| node.count("repeat").unwrap_or(1) < 2) {
+            let none = problem(codes::NO_EFFECT, "`at_once` beside no `repeat`: one request is alone");
+            findings.error(&at.key("at_once"), at_once.at, none.help("write how many: `repeat: 20`"));
+        }
         if asks {
             request::path_is_whole(self.tested, &request, node, &at.key("request"), findings);
         }
@@ -102,6 +106,7 @@ impl Reader<'_> {
             place: findings.place(node.span),
             given: self.given(node, at, findings),
             advance: node.duration("advance"),
+            at_once: node.switch("at_once").unwrap_or(false),
             asks: if asks { node.count("repeat").unwrap_or(1) } else { 0 },
             request,
             expect,
@@ -126,13 +131,10 @@ impl Reader<'_> {
         Some(request::request(request, self.world, self.tested, &at.key("request"), findings))
     }
 
-    fn expect(
-        &self,
-        node: &Node,
-        at: &At<'_>,
-        findings: &mut Findings,
-    ) -> Vec<crate::config::selftest::Expectation> {
+    fn expect(&self, node: &Node, at: &At<'_>, findings: &mut Findings) -> Vec<crate::config::selftest::Expectation> {
         let expect = node.get("expect");
-        expect.map(|expect| expect::expect(expect, self.world, self.tested, &at.key("expect"), findings)).unwrap_or_default()
+        expect
+            .map(|expect| expect::expect(expect, self.world, self.tested, &at.key("expect"), findings))
+            .unwrap_or_default()
     }
 }

@@ -97,7 +97,10 @@ pub(crate) fn path_is_whole(
     for name in &tested.path {
         if request.path.iter().all(|(given, _)| given != name) {
             let span = node.entry("request").map_or(node.span, |entry| entry.at);
-            let missing = problem(codes::MISSING_KEY, format!("the path of the route has `{{{name}}}`, and nothing is given for it"));
+            let missing = problem(
+                codes::MISSING_KEY,
+                format!("the path of the route has `{{{name}}}`, and nothing is given for it"),
+            );
             findings.error(at, span, missing.help(format!("write `request: {{ path: {{ {name}: … }} }}`")));
         }
     }

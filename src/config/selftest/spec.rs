@@ -41,6 +41,8 @@ pub(crate) struct Step {
     pub(crate) advance: Option<Duration>,
     /// How often it asks; 0: it does not.
     pub(crate) asks: u32,
+    /// All of them at the same time.
+    pub(crate) at_once: bool,
     pub(crate) request: RequestSpec,
     pub(crate) expect: Vec<Expectation>,
 }

@@ -12,7 +12,12 @@ pub(crate) static TEST: Block = Block {
         key("test", Kind::Text, "", "what must hold, as a sentence").required(),
         key("source", Kind::Name, "", "the source under test, asked as a route asks it; this or `route`"),
         key("route", Kind::Text, "", "the route under test, as it is declared, or `/aggregate`"),
-        key("given", Kind::Answers(&ANSWER), "", "what upstreams answer; a list gives one to each call, the last to the rest"),
+        key(
+            "given",
+            Kind::Answers(&ANSWER),
+            "",
+            "what upstreams answer; a list gives one to each call, the last to the rest",
+        ),
         key("request", Kind::Block(&REQUEST), "{}", "what is asked; with `steps`, by those that do not say"),
         key("expect", Kind::Block(&EXPECT), "", "what must come of it; not with `steps`"),
         key("steps", Kind::List(&Kind::Block(&STEP)), "", "one after the other, in one life of the gateway"),
@@ -26,7 +31,8 @@ static STEP: Block = Block {
         key("given", Kind::Answers(&ANSWER), "(what was given before)", "from here on; first of all in a step"),
         key("advance", Kind::Duration { zero: false }, "", "so much time passes then"),
         key("request", Kind::Block(&REQUEST), "", "then this is asked"),
-        key("repeat", Kind::Whole { min: 1, max: 10_000 }, "1", "so many times, one after the other"),
+        key("repeat", Kind::Whole { min: 1, max: 10_000 }, "1", "so many times, one after the other …"),
+        key("at_once", Kind::Switch, "false", "… or all at the same time"),
         key("expect", Kind::Block(&EXPECT), "", "what must come of it: each answer, and the state after the last"),
     ],
     also: None,
@@ -80,10 +86,22 @@ static REQUEST: Block = Block {
 
 static EXPECT: Block = Block {
     keys: &[
-        key("status", Kind::Scalar, "", "of a route: the HTTP status; of a source: `ok`, `stale`, `fallback`, `failed`, `skipped`, or `refused` for a request that does not fit"),
+        key(
+            "status",
+            Kind::Scalar,
+            "",
+            "of a route: the HTTP status; of a source: `ok`, `stale`, `fallback`, `failed`, `skipped`, or `refused` for a request that does not fit",
+        ),
         key("data", Kind::Tree, "", "of a source: all of its data").nullable(),
-        key("kind", Kind::Text, "", "of a source: why its call failed, whatever stands in; null where it did not").nullable(),
-        key("via", Kind::OneOf(&["stale", "source", "value"]), "", "of a source: what stands in for it; null where nothing does").nullable(),
+        key("kind", Kind::Text, "", "of a source: why its call failed, whatever stands in; null where it did not")
+            .nullable(),
+        key(
+            "via",
+            Kind::OneOf(&["stale", "source", "value"]),
+            "",
+            "of a source: what stands in for it; null where nothing does",
+        )
+        .nullable(),
         key("json", Kind::Tree, "", "of a route: all of the body").nullable(),
         key("body", Kind::Scalar, "", "of a route: all of the body, as a text"),
         key("headers", Kind::Map(&Kind::Tree), "{}", "of a route: those named; null for none"),
@@ -115,7 +133,8 @@ static RESULT: Block = Block {
         key("status", Kind::OneOf(&["ok", "stale", "fallback", "failed", "skipped"]), "", "as the envelope has it"),
         key("data", Kind::Tree, "", "all of it").nullable(),
         key("kind", Kind::Text, "", "why the call failed; null where it did not").nullable(),
-        key("via", Kind::OneOf(&["stale", "source", "value"]), "", "what stands in; null where nothing does").nullable(),
+        key("via", Kind::OneOf(&["stale", "source", "value"]), "", "what stands in; null where nothing does")
+            .nullable(),
     ],
     also: None,
     not_yet: &[],

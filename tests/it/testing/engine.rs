@@ -90,6 +90,32 @@ steps:
 }
 
 #[test]
+fn requests_at_the_same_time_share_a_call_and_wait_in_one_line() {
+    passes(
+        r#"
+source: a
+url: https://nowhere.invalid/a
+---
+source: b
+url: https://nowhere.invalid/b
+cache: off
+---
+test: they share it
+source: a
+given: { json: 1, delay: 1s }
+steps:
+  - { repeat: 20, at_once: true, expect: { data: 1, within: 1s, calls: { a: 1 } } }
+---
+test: they do not
+source: b
+given: { json: 1, delay: 1s }
+steps:
+  - { repeat: 20, at_once: true, expect: { data: 1, within: 1s, calls: { b: 20 } } }
+"#,
+    );
+}
+
+#[test]
 fn redirects_are_followed_and_what_is_compressed_is_unpacked() {
     let mut encoder = flate2_gzip(br#"{"v": 1}"#);
     let setup = setup(
@@ -330,7 +356,10 @@ fn no_socket_is_opened_and_no_database() {
 async fn a_running_gateway_takes_no_notice_of_tests() {
     let upstream = Upstream::with(&[("/a", Script::json(&json!(1)))]);
     let source = |test: &str| {
-        format!("source: a\nurl: {}\n---\ntest: {test}\nsource: a\ngiven: {{ file: nowhere.json }}\nexpect: {{ data: 2 }}\n", upstream.url("/a"))
+        format!(
+            "source: a\nurl: {}\n---\ntest: {test}\nsource: a\ngiven: {{ file: nowhere.json }}\nexpect: {{ data: 2 }}\n",
+            upstream.url("/a")
+        )
     };
     let gateway = Setup::new().server("reload: { watch: false, poll: off }").sources(&[source("one")]).start();
     gateway.get("/aggregate").await.expect(200);

@@ -51,14 +51,14 @@ FAIL  the bad one (step 2 of 3, request 1 of 3)
             }
           }
       what happened:
-           0ms  asks /page
-           0ms    a: cache: miss; leads the call
+             0ms  asks /page
+             0ms  answered 200 after 0ms
+             0ms  asks /page
+             0ms    a: cache: hit, 0ms old
+             0ms  answered 200 after 0ms
 ";
     assert!(output.out.starts_with(expected), "{}", output.out);
-    for piece in ["a: call: GET is sent, 200 with", "a: cache: hit, 0ms old", "answered 200 after 0ms", "1 passed, 1 failed in "]
-    {
-        assert!(output.out.contains(piece), "no {piece} in\n{}", output.out);
-    }
+    assert!(output.out.contains("\n1 passed, 1 failed in "), "{}", output.out);
     assert!(!output.out.contains('\u{1b}'), "no colours where there is no terminal");
     assert_eq!(output.err, "");
 }
@@ -86,7 +86,9 @@ fn nothing_to_play_proves_nothing() {
 
 #[test]
 fn a_configuration_with_mistakes_is_told_and_no_test_is_run() {
-    let setup = setup("source: a\nurl: https://nowhere.invalid/a\ntimout: 5s\n---\ntest: x\nsource: a\nexpect: { status: ok }\n");
+    let setup = setup(
+        "source: a\nurl: https://nowhere.invalid/a\ntimout: 5s\n---\ntest: x\nsource: a\nexpect: { status: ok }\n",
+    );
     let output = aggd(setup.path(), &["test"]).expect(1);
     assert!(output.err.contains("did you mean `timeout`") && output.out.is_empty(), "{}{}", output.err, output.out);
 }
@@ -162,10 +164,16 @@ fn each_expectation_fails_by_itself() {
 
 #[test]
 fn a_fixture_that_is_not_there_is_told_where_it_is_named() {
-    let setup = setup("source: a\nurl: https://nowhere.invalid/a\n---\ntest: x\nsource: a\ngiven: { file: fixtures/a.json }\nexpect: { data: 1 }\n");
+    let setup = setup(
+        "source: a\nurl: https://nowhere.invalid/a\n---\ntest: x\nsource: a\ngiven: { file: fixtures/a.json }\nexpect: { data: 1 }\n",
+    );
     aggd(setup.path(), &["check"]).expect(0);
     let output = aggd(setup.path(), &["test"]).expect(1);
-    assert!(output.out.contains("fixtures/a.json can't be read: ") && output.out.contains("main.yaml:6:8"), "{}", output.out);
+    assert!(
+        output.out.contains("fixtures/a.json can't be read: ") && output.out.contains("main.yaml:6:8"),
+        "{}",
+        output.out
+    );
     std::fs::create_dir(setup.path().join("sources.d/fixtures")).unwrap();
     std::fs::write(setup.path().join("sources.d/fixtures/a.json"), "1").unwrap();
     aggd(setup.path(), &["test"]).expect(0);
