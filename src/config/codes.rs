@@ -143,4 +143,4 @@ pub(crate) const RATE_COST: &str = "AG-081";
 /// A test of a route that is not declared.
 pub(crate) const UNKNOWN_ROUTE: &str = "AG-085";
 /// A test of a part that the route does not have.
-pub(crate) const UNKNOWN_PART: &str = "AG-086";
+pub(crate) const PART_NOT_THERE: &str = "AG-086";

@@ -166,7 +166,16 @@ fn server(nodes: Vec<Node>, order: usize, values: Values<'_>, findings: &mut Fin
 fn server_document(node: Node) -> Document {
     let (name, title) = (String::new(), String::new());
     let folder = PathBuf::new();
-    Document { kind: DocumentKind::Server, name, title, node, folder, first_line: 0, last_line: usize::MAX, torn: false }
+    Document {
+        kind: DocumentKind::Server,
+        name,
+        title,
+        node,
+        folder,
+        first_line: 0,
+        last_line: usize::MAX,
+        torn: false,
+    }
 }
 
 fn declared(parsed: Parsed, order: usize, values: Values<'_>, all: &mut Vec<Document>, findings: &mut Findings) {

@@ -113,7 +113,8 @@ impl Files {
     /// The same with one more file of documents, which is nowhere on disk.
     pub(crate) fn with(&self, name: &str, text: &str) -> Self {
         let mut files = self.clone();
-        files.documents.push(File { path: self.folder.join(name), name: name.into(), text: Ok(text.into()) });
+        let garbled = Garbled::default();
+        files.documents.push(File { path: self.folder.join(name), name: name.into(), text: Ok(text.into()), garbled });
         files
     }
 

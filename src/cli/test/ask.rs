@@ -1,5 +1,7 @@
 //! One request of a test, and its answer.
 
+use std::net::IpAddr;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +22,9 @@ use crate::request::Trail;
 /// What a test of a source asks for is a route with it alone; nobody else's can be called so.
 const HIDDEN: &str = "/.aggd-test/";
 
+/// Where clients come from.
+const PEER: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
 /// An answer, read.
 pub(crate) struct Seen {
     pub(crate) status: u16,
@@ -36,7 +41,7 @@ pub(crate) struct Seen {
 pub(crate) fn hidden_route(subject: &Subject, timeout: Duration) -> Option<String> {
     let Subject::Source(name) = subject else { return None };
     let timeout = timeout.as_millis().clamp(1, 366 * 86_400_000);
-    Some(format!("route: {HIDDEN}{name}\nsources: [{name}]\ntimeout: {timeout}ms\n"))
+    Some(format!("route: {HIDDEN}{name}\nsources: [{name}]\ntimeout: {timeout}ms\nauth: off\n"))
 }
 
 /// The path that is asked for.
@@ -58,6 +63,7 @@ pub(crate) async fn ask(shared: &Arc<Shared>, path: &str, request: &RequestSpec,
         path,
         query: (!query.is_empty()).then_some(query.as_str()),
         headers: &request.headers,
+        peer: Some(PEER),
         request_id: "aggd-test".into(),
         trace: Trace::read(&request.headers),
         arrived,
@@ -65,7 +71,7 @@ pub(crate) async fn ask(shared: &Arc<Shared>, path: &str, request: &RequestSpec,
     };
     let mut reply = request::run(shared, ask).await?;
     let body = match reply.body {
-        ReplyBody::Whole(body) => body.to_vec(),
+        ReplyBody::Whole(body) => body.into_vec(),
         ReplyBody::Progressive(mut pieces) => {
             let mut body = Vec::new();
             while let Some(piece) = pieces.recv().await {

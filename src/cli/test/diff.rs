@@ -156,9 +156,11 @@ fn cut(lines: Vec<Line>) -> Vec<Line> {
         let near = |other: Option<&usize>| other.is_some_and(|other| other.abs_diff(index) <= AROUND);
         near(differs.get(next)) || near(next.checked_sub(1).and_then(|before| differs.get(before)))
     };
-    let mut kept: Vec<Line> = Vec::new();
+    let (count, mut kept) = (lines.len(), Vec::new());
     for (index, line) in lines.into_iter().enumerate() {
-        if is_near(index) {
+        // Leaving out one line alone saves none.
+        let is_alone = (index == 0 || is_near(index - 1)) && (index + 1 == count || is_near(index + 1));
+        if is_near(index) || is_alone {
             kept.push(line);
         } else if kept.last() != Some(&Line::Cut) {
             kept.push(Line::Cut);

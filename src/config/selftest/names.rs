@@ -137,7 +137,7 @@ impl<'a> World<'a> {
         if let Some(alias) = known().find(|alias| alias.as_str() == entry.key) {
             return Some(alias.clone());
         }
-        let unknown = problem(codes::UNKNOWN_PART, format!("the route has no part `{}`", entry.key));
+        let unknown = problem(codes::PART_NOT_THERE, format!("the route has no part `{}`", entry.key));
         let names: Vec<&str> = known().map(Name::as_str).collect();
         let help = match similar::closest(&entry.key, names.iter().copied()) {
             Some(meant) => format!("write `{meant}`"),
