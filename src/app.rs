@@ -27,6 +27,7 @@ use crate::inbound::Server;
 use crate::live::Live;
 use crate::live::Status;
 use crate::outbound::ClientError;
+use crate::outbound::Network;
 use crate::record::AuditQueue;
 use crate::record::AuditWriter;
 use crate::record::Events;
@@ -70,6 +71,15 @@ pub(crate) struct Loading {
     pub(crate) quarantined: bool,
 }
 
+/// What a gateway stands on.
+pub(crate) struct Ground {
+    pub(crate) clock: Clock,
+    /// In place of the real network.
+    pub(crate) network: Option<Arc<dyn Network>>,
+    /// Whether answers bring their audit records, database or not.
+    pub(crate) audited: bool,
+}
+
 /// A gateway, built and not yet serving.
 pub(crate) struct App {
     pub(crate) shared: Arc<Shared>,
@@ -88,20 +98,25 @@ pub(crate) struct Addresses {
 impl App {
     /// Builds a gateway. Needs a tokio runtime; opens no listener.
     pub(crate) fn build(loading: Loading, logs: Logs) -> Result<Self, StartError> {
+        Self::build_upon(loading, logs, Ground { clock: Clock::start(), network: None, audited: false })
+    }
+
+    /// The same upon another ground than the real one.
+    pub(crate) fn build_upon(loading: Loading, logs: Logs, ground: Ground) -> Result<Self, StartError> {
         let Loading { location, environment, files, loaded, quarantined } = loading;
-        let clock = Clock::start();
+        let Ground { clock, network, audited } = ground;
         let started = loaded.spec.server.clone();
         let metrics = Arc::new(Metrics::new());
         let events = Events::new(clock);
         let status = Arc::new(Status::new(reload::first_status(&loaded.report, &clock, quarantined)));
         let watched = loaded.watched.clone();
-        let (snapshot, clients) = reload::first(loaded, &clock, &metrics, &events)?;
+        let (snapshot, clients) = reload::first(loaded, &clock, &metrics, &events, network)?;
         let store = open(&started.database)?.map(Arc::new);
         let shared = Arc::new(Shared {
             clock,
             live: Live::new(Arc::new(snapshot)),
             metrics,
-            audit: store.is_some().then(AuditQueue::new),
+            audit: (audited || store.is_some()).then(AuditQueue::new),
             events,
             tasks: Tasks::default(),
         });

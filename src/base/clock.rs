@@ -11,13 +11,20 @@ use crate::base::Moment;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock {
     origin: tokio::time::Instant,
+    /// What wall time it was at the origin, where that goes with the origin; `None`: the machine's.
+    wall: Option<SystemTime>,
 }
 
 impl Clock {
     /// A clock that reads zero now.
     #[expect(clippy::disallowed_methods, reason = "this is the one place where the clock is read")]
     pub(crate) fn start() -> Self {
-        Self { origin: tokio::time::Instant::now() }
+        Self { origin: tokio::time::Instant::now(), wall: None }
+    }
+
+    /// A clock whose wall time goes as its moments do: where tokio's time is paused, nothing happens by itself.
+    pub(crate) fn start_at(wall: SystemTime) -> Self {
+        Self { wall: Some(wall), ..Self::start() }
     }
 
     /// The present moment.
@@ -29,7 +36,10 @@ impl Clock {
     /// Wall time: for what people and other machines read, never for arithmetic of a policy.
     #[expect(clippy::disallowed_methods, reason = "this is the one place where the clock is read")]
     pub(crate) fn wall(&self) -> SystemTime {
-        SystemTime::now()
+        match self.wall {
+            Some(wall) => wall + self.now().since(Moment::ZERO),
+            None => SystemTime::now(),
+        }
     }
 
     /// The instant of a moment, for tokio's timers.

@@ -29,6 +29,8 @@ pub(crate) enum Command {
     Check(Check),
     /// Run one source or route, and print its data
     Get(Get),
+    /// Play the `test:` documents: offline, in virtual time
+    Test(Test),
     /// List what is served, by whom, with which limits
     Routes,
     /// Print the JSON Schemas of the configuration, for editors
@@ -72,6 +74,16 @@ pub(crate) struct Get {
     /// Print on standard error what was decided on the way: attempts, timings, policies, projection matches
     #[arg(long)]
     pub(crate) explain: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Test {
+    /// Only tests whose sentence holds one of these; all without any
+    #[arg(value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+    /// How results are printed
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
 }
 
 #[derive(Debug, clap::Args)]

@@ -19,7 +19,11 @@ pub(crate) fn run(config: Option<&Path>, ask: &Check) -> Exit {
         Ok((_, files)) => {
             let loaded = config::load(&files, &environment);
             let (sources, routes) = (loaded.spec.sources.len(), loaded.spec.routes.len());
-            (loaded.report, format!("ok: {}, {}", count(sources, "source"), count(routes, "route")))
+            let tests = match loaded.spec.tests.len() {
+                0 => String::new(),
+                tests => format!(", {}", count(tests, "test")),
+            };
+            (loaded.report, format!("ok: {}, {}{tests}", count(sources, "source"), count(routes, "route")))
         }
     };
     print(&report, ask.format);

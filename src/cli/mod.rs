@@ -11,6 +11,7 @@ mod load;
 mod routes;
 mod schema;
 mod serve;
+mod test;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -21,11 +22,12 @@ use crate::cli::args::Args;
 use crate::cli::args::Command;
 use crate::outbound;
 
-/// 0 fine, 1 it failed, 2 usage (clap's), 78 the configuration was refused at start: no supervisor should try again.
+/// 0 fine, 1 it failed, 2 usage (clap's, or a test of that name is not there), 78 the configuration was refused at start: no supervisor should try again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Exit {
     Fine,
     Failed,
+    Usage,
     Refused,
 }
 
@@ -34,6 +36,7 @@ impl From<Exit> for ExitCode {
         match exit {
             Exit::Fine => Self::SUCCESS,
             Exit::Failed => Self::FAILURE,
+            Exit::Usage => Self::from(2),
             Exit::Refused => Self::from(78),
         }
     }
@@ -56,6 +59,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Serve => serve::run(config, listen.as_deref()),
         Command::Check(ask) => check::run(config, &ask),
         Command::Get(ask) => get::run(config, &ask),
+        Command::Test(ask) => test::run(config, &ask),
         Command::Routes => routes::run(config),
         Command::Schema(ask) => schema::run(&ask),
         Command::History(ask) => history::run(config, &ask),

@@ -16,7 +16,7 @@ pub(crate) const YAML_FEATURE: &str = "AG-006";
 pub(crate) const NOT_SET: &str = "AG-007";
 /// `${` that is not closed or names nothing.
 pub(crate) const BAD_EXPANSION: &str = "AG-008";
-/// A document that is neither a source nor a route.
+/// A document that is neither a source nor a route nor a test.
 pub(crate) const DOCUMENT_KIND: &str = "AG-009";
 /// A key that does not exist.
 pub(crate) const UNKNOWN_KEY: &str = "AG-010";
@@ -142,3 +142,7 @@ pub(crate) const BAD_RATE: &str = "AG-080";
 pub(crate) const RATE_COST: &str = "AG-081";
 /// Bounds or thresholds of a limit by which it could not work.
 pub(crate) const LIMIT_BOUNDS: &str = "AG-082";
+/// A test of a route that is not declared.
+pub(crate) const UNKNOWN_ROUTE: &str = "AG-085";
+/// A test of a part that the route does not have.
+pub(crate) const PART_NOT_THERE: &str = "AG-086";

@@ -1,5 +1,7 @@
 //! Files → documents: parsed, expanded, and told apart by their first key.
 
+use std::path::PathBuf;
+
 use crate::config::codes;
 use crate::config::environment::Environment;
 use crate::config::files::File;
@@ -28,6 +30,8 @@ pub(crate) enum DocumentKind {
     Server,
     Source,
     Route,
+    /// A test of one of those, for `aggd test`.
+    Test,
     /// Something that does not exist, or not yet.
     Unknown,
 }
@@ -36,11 +40,13 @@ pub(crate) enum DocumentKind {
 #[derive(Debug)]
 pub(crate) struct Document {
     pub(crate) kind: DocumentKind,
-    /// The name of a source; method and path of a route.
+    /// The name of a source; method and path of a route; what a test says.
     pub(crate) name: String,
     /// What findings call it: `source weather`, as written.
     pub(crate) title: String,
     pub(crate) node: Node,
+    /// The folder of its file.
+    pub(crate) folder: PathBuf,
     /// The lines that are its own: findings there are findings about it.
     first_line: usize,
     last_line: usize,
@@ -159,7 +165,17 @@ fn server(nodes: Vec<Node>, order: usize, values: Values<'_>, findings: &mut Fin
 
 fn server_document(node: Node) -> Document {
     let (name, title) = (String::new(), String::new());
-    Document { kind: DocumentKind::Server, name, title, node, first_line: 0, last_line: usize::MAX, torn: false }
+    let folder = PathBuf::new();
+    Document {
+        kind: DocumentKind::Server,
+        name,
+        title,
+        node,
+        folder,
+        first_line: 0,
+        last_line: usize::MAX,
+        torn: false,
+    }
 }
 
 fn declared(parsed: Parsed, order: usize, values: Values<'_>, all: &mut Vec<Document>, findings: &mut Findings) {
@@ -174,7 +190,8 @@ fn declared(parsed: Parsed, order: usize, values: Values<'_>, all: &mut Vec<Docu
         interpolate::expand(&mut node, values, &At::document(&title), findings);
         let name = identity(kind, &node);
         let (first_line, last_line) = (node.span.line, last_line(node.span.line));
-        all.push(Document { kind, name, title, first_line, last_line, node, torn: false });
+        let folder = values.folder.to_owned();
+        all.push(Document { kind, name, title, folder, first_line, last_line, node, torn: false });
     }
     for torn in &parsed.torn {
         all.extend(torn_documents(torn, order, last_line(torn.first_line)));
@@ -188,7 +205,7 @@ fn declared(parsed: Parsed, order: usize, values: Values<'_>, all: &mut Vec<Docu
 fn torn_documents(torn: &Torn, order: usize, last_line: usize) -> Vec<Document> {
     let document = |kind: DocumentKind, name: String, title: String| {
         let node = Node::empty(Span { line: torn.first_line, ..Span::of_file(order) });
-        Document { kind, name, title, node, first_line: torn.first_line, last_line, torn: true }
+        Document { kind, name, title, node, folder: PathBuf::new(), first_line: torn.first_line, last_line, torn: true }
     };
     if torn.declares.is_empty() {
         return vec![document(DocumentKind::Unknown, String::new(), String::new())];
@@ -207,6 +224,7 @@ fn title(kind: DocumentKind, node: &Node) -> String {
     match kind {
         DocumentKind::Source => format!("source {}", node.word_of("source")),
         DocumentKind::Route => format!("route {}", node.word_of("route")),
+        DocumentKind::Test => format!("test {}", node.word_of("test")),
         DocumentKind::Server | DocumentKind::Unknown => String::new(),
     }
 }
@@ -219,6 +237,7 @@ fn identity(kind: DocumentKind, node: &Node) -> String {
             let method = node.get("method").and_then(Node::text).unwrap_or("GET");
             format!("{method} {}", node.word_of("route"))
         }
+        DocumentKind::Test => node.word_of("test").to_owned(),
         DocumentKind::Server | DocumentKind::Unknown => String::new(),
     }
 }
@@ -234,17 +253,16 @@ fn kind(node: &mut Node, findings: &mut Findings) -> DocumentKind {
     let Value::Map(entries) = &mut node.value else {
         return unlike(node.span, findings);
     };
-    let later = entries.iter().map(|entry| entry.key.as_str()).find_map(declared_by);
+    let keys = || entries.iter().map(|entry| entry.key.as_str());
+    // A test names a source or a route, too.
+    let later = keys().find(|key| *key == "test").or_else(|| keys().find(|key| declared_by(key).is_some()));
+    let later = later.and_then(declared_by);
     let Some(first) = entries.first_mut() else {
         return unlike(node.span, findings);
     };
     let key = first.key.as_str();
     let (kind, wrong) = match (declared_by(key), later) {
         (Some((_, kind)), _) => return kind,
-        (None, _) if key == "test" => {
-            let wrong = problem(codes::NOT_AVAILABLE, "`test:` documents are not available in this version");
-            (DocumentKind::Unknown, wrong.help("remove the document"))
-        }
         (None, Some((later, kind))) => {
             let wrong = problem(codes::DOCUMENT_KIND, format!("a document begins with what it is, not with `{key}`"));
             (kind, wrong.help(format!("move `{later}: …` to the top")))
@@ -252,9 +270,9 @@ fn kind(node: &mut Node, findings: &mut Findings) -> DocumentKind {
         (None, None) => {
             let wrong = problem(
                 codes::DOCUMENT_KIND,
-                format!("a document begins with `source:` or `route:`, not with `{key}`"),
+                format!("a document begins with `source:`, `route:` or `test:`, not with `{key}`"),
             );
-            match similar::closest(key, ["source", "route"]).and_then(declared_by) {
+            match similar::closest(key, ["source", "route", "test"]).and_then(declared_by) {
                 Some((meant, kind)) => (kind, wrong.help(format!("write `{meant}: …`"))),
                 None if SERVER.find(key).is_some() => {
                     (DocumentKind::Unknown, wrong.help(format!("move `{key}` to aggd.yaml")))
@@ -264,8 +282,13 @@ fn kind(node: &mut Node, findings: &mut Findings) -> DocumentKind {
         }
     };
     findings.error(&At::document("").key(key), first.at, wrong);
-    if let (DocumentKind::Source | DocumentKind::Route, None) = (kind, later) {
-        first.key = if kind == DocumentKind::Source { "source" } else { "route" }.to_owned();
+    if let (DocumentKind::Source | DocumentKind::Route | DocumentKind::Test, None) = (kind, later) {
+        first.key = match kind {
+            DocumentKind::Source => "source",
+            DocumentKind::Route => "route",
+            DocumentKind::Test | DocumentKind::Server | DocumentKind::Unknown => "test",
+        }
+        .to_owned();
     }
     kind
 }
@@ -275,12 +298,13 @@ fn declared_by(key: &str) -> Option<(&'static str, DocumentKind)> {
     match key {
         "source" => Some(("source", DocumentKind::Source)),
         "route" => Some(("route", DocumentKind::Route)),
+        "test" => Some(("test", DocumentKind::Test)),
         _ => None,
     }
 }
 
 fn unlike(span: Span, findings: &mut Findings) -> DocumentKind {
-    let wrong = problem(codes::DOCUMENT_KIND, "a document is a map that begins with `source:` or `route:`");
+    let wrong = problem(codes::DOCUMENT_KIND, "a document is a map that begins with `source:`, `route:` or `test:`");
     findings.error(&At::document(""), span, wrong.help("write `source: NAME` or `route: /path` first"));
     DocumentKind::Unknown
 }

@@ -110,6 +110,14 @@ impl Files {
         hash.finalize().into()
     }
 
+    /// The same with one more file of documents, which is nowhere on disk.
+    pub(crate) fn with(&self, name: &str, text: &str) -> Self {
+        let mut files = self.clone();
+        let garbled = Garbled::default();
+        files.documents.push(File { path: self.folder.join(name), name: name.into(), text: Ok(text.into()), garbled });
+        files
+    }
+
     /// Every YAML file, in reading order.
     pub(crate) fn all(&self) -> impl Iterator<Item = &File> {
         self.server.iter().chain(&self.documents)

@@ -151,6 +151,12 @@ impl Findings {
         self.texts.get(file).map_or_else(|| "?".into(), |text| Arc::clone(&text.name))
     }
 
+    /// Where something stands, for what points there later.
+    pub(crate) fn place(&self, span: Span) -> Place {
+        let Span { file, line, column, end_column, .. } = span;
+        Place { order: file, line, column, end_column, file: self.name(file) }
+    }
+
     /// `sources.d/a.yaml:3`, for messages that point elsewhere.
     pub(crate) fn spot(&self, span: Span) -> String {
         format!("{}:{}", self.name(span.file), span.line)

@@ -21,6 +21,7 @@ use crate::config::node::Span;
 use crate::config::readers;
 use crate::config::relations;
 use crate::config::render;
+use crate::config::selftest;
 use crate::config::spec::RouteSpec;
 use crate::config::spec::ServerSpec;
 use crate::config::spec::SourceSpec;
@@ -49,7 +50,7 @@ pub(crate) struct Loaded {
 pub(crate) struct DocumentId {
     pub(crate) file: Arc<str>,
     pub(crate) kind: DocumentKind,
-    /// The name of a source; method and path of a route; empty for `aggd.yaml`.
+    /// The name of a source; method and path of a route; what a test says; empty for `aggd.yaml`.
     pub(crate) name: String,
 }
 
@@ -59,6 +60,7 @@ impl fmt::Display for DocumentId {
         match kind {
             DocumentKind::Source => write!(f, "source `{name}` in {file}"),
             DocumentKind::Route => write!(f, "route `{name}` in {file}"),
+            DocumentKind::Test => write!(f, "test `{name}` in {file}"),
             DocumentKind::Server | DocumentKind::Unknown => write!(f, "{file}"),
         }
     }
@@ -126,6 +128,7 @@ pub(crate) fn evaluate(chosen: &Chosen<'_>, left_out: &BTreeSet<String>, finding
         chosen.documents.iter().filter_map(|document| read(document, defaults, &server, findings)).collect();
     relations::check(&mut reads, left_out, findings);
     entrance::check(node, &server, &reads, findings);
+    let tests = selftest::tests(&chosen.documents, &reads, left_out, findings);
     let digest = render::digest(node, &reads, server.client.ca.as_ref());
     let rendered = Arc::from(render::rendered(node, &reads, &server));
     let (mut sources, mut routes) = (Vec::new(), Vec::new());
@@ -136,7 +139,7 @@ pub(crate) fn evaluate(chosen: &Chosen<'_>, left_out: &BTreeSet<String>, finding
             Item::Nothing => {}
         }
     }
-    Spec { server, sources, routes, digest, rendered }
+    Spec { server, sources, routes, tests, digest, rendered }
 }
 
 fn read<'a>(document: &'a Document, defaults: &Node, server: &ServerSpec, findings: &mut Findings) -> Option<Read<'a>> {
@@ -158,6 +161,6 @@ fn read<'a>(document: &'a Document, defaults: &Node, server: &ServerSpec, findin
             let item = readers::route(node, &at, findings).map_or(Item::Nothing, |route| Item::Route(Box::new(route)));
             Some(Read { document, merged: node.clone(), item })
         }
-        DocumentKind::Server | DocumentKind::Unknown => None,
+        DocumentKind::Server | DocumentKind::Test | DocumentKind::Unknown => None,
     }
 }

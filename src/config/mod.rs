@@ -25,6 +25,7 @@ mod render;
 mod route_path;
 mod scalar;
 pub(crate) mod schema;
+pub(crate) mod selftest;
 mod similar;
 pub(crate) mod spec;
 mod syntax;

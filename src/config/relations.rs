@@ -26,26 +26,32 @@ const MAX_FALLBACK_DEPTH: usize = 3;
 pub(crate) fn check(reads: &mut [Read<'_>], left_out: &BTreeSet<String>, findings: &mut Findings) {
     sources_once(reads, findings);
     routes_once(reads, findings);
-    let names = Names { declared: declared(reads), left_out };
+    let names = Names::of(reads, left_out);
     for read in reads.iter() {
         match read.document.kind {
             DocumentKind::Source => fallback_sources(read, &names, findings),
             DocumentKind::Route => parts(read, reads, &names, findings),
-            DocumentKind::Server | DocumentKind::Unknown => {}
+            DocumentKind::Server | DocumentKind::Test | DocumentKind::Unknown => {}
         }
     }
     fallback_chains(reads, findings);
 }
 
-struct Names<'a> {
+/// The sources that may be named.
+pub(crate) struct Names<'a> {
     /// Broken ones too: a reference to them is right.
     declared: BTreeSet<String>,
     left_out: &'a BTreeSet<String>,
 }
 
-impl Names<'_> {
-    /// `scalar` is where the name was read from.
-    fn unknown(&self, name: &str, scalar: Option<&Scalar>) -> Option<Problem> {
+impl<'a> Names<'a> {
+    /// Of everything that was read.
+    pub(crate) fn of(reads: &[Read<'_>], left_out: &'a BTreeSet<String>) -> Self {
+        Self { declared: declared(reads), left_out }
+    }
+
+    /// What is wrong with a name; `scalar` is where it was read from.
+    pub(crate) fn unknown(&self, name: &str, scalar: Option<&Scalar>) -> Option<Problem> {
         if self.declared.contains(name) {
             return None;
         }

@@ -6,6 +6,11 @@ use crate::config::findings::problem;
 use crate::config::node::Scalar;
 use crate::config::spec::OWN_SEGMENTS;
 
+/// The names in the path of a route that is there.
+pub(crate) fn names(path: &str) -> Vec<String> {
+    path.split('/').flat_map(placeholders).collect()
+}
+
 /// The names in a route's path, in order.
 pub(crate) fn parse(scalar: &Scalar) -> Result<Vec<String>, Problem> {
     let text = scalar.text.as_str();

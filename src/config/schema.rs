@@ -17,6 +17,7 @@ use crate::config::vocabulary::PROJECTION_VALUE;
 use crate::config::vocabulary::ROUTE;
 use crate::config::vocabulary::SERVER;
 use crate::config::vocabulary::SOURCE;
+use crate::config::vocabulary::TEST;
 
 /// The schema of `aggd.yaml`.
 pub(crate) fn aggd() -> Value {
@@ -28,16 +29,20 @@ pub(crate) fn aggd() -> Value {
 /// The schema of the documents in `sources.d`.
 pub(crate) fn sources() -> Value {
     let mut schema = json!({
-        "if": { "required": ["route"] },
-        "then": { "$ref": "#/$defs/route" },
-        "else": { "$ref": "#/$defs/source" },
+        "if": { "required": ["test"] },
+        "then": { "$ref": "#/$defs/test" },
+        "else": {
+            "if": { "required": ["route"] },
+            "then": { "$ref": "#/$defs/route" },
+            "else": { "$ref": "#/$defs/source" },
+        },
     });
-    head(&mut schema, "sources.d/*.yaml", "a source or a route");
+    head(&mut schema, "sources.d/*.yaml", "a source, a route or a test");
     let mut source = object(&SOURCE);
     if let Some(members) = source.as_object_mut() {
         members.insert("oneOf".into(), json!([{ "required": ["url"] }, { "required": ["static"] }]));
     }
-    let own = json!({ "source": source, "route": object(&ROUTE) });
+    let own = json!({ "source": source, "route": object(&ROUTE), "test": object(&TEST) });
     if let (Some(defs), Value::Object(own)) = (schema.pointer_mut("/$defs").and_then(Value::as_object_mut), own) {
         defs.extend(own);
     }
@@ -162,6 +167,11 @@ fn kind(kind: &'static Kind) -> Value {
             let one = self::kind(inner);
             json!({ "anyOf": [one, { "type": "array", "items": one }] })
         }
+        Kind::Answers(block) => {
+            let one = object(block);
+            let some = json!({ "anyOf": [one, { "type": "array", "items": one, "minItems": 1 }] });
+            json!({ "anyOf": [some, { "type": "object", "additionalProperties": some }] })
+        }
     }
 }
 
@@ -178,7 +188,12 @@ fn json_path() -> Value {
 /// All keys as Markdown tables: one per kind of document, keys by their path.
 pub(crate) fn markdown() -> String {
     let mut text = String::new();
-    for (block, title) in [(&SERVER, "`aggd.yaml`"), (&SOURCE, "`source:` documents"), (&ROUTE, "`route:` documents")] {
+    for (block, title) in [
+        (&SERVER, "`aggd.yaml`"),
+        (&SOURCE, "`source:` documents"),
+        (&ROUTE, "`route:` documents"),
+        (&TEST, "`test:` documents"),
+    ] {
         // Writing to a String cannot fail.
         _ = write!(text, "### {title}\n\n| key | value | default | meaning |\n|---|---|---|---|\n");
         rows(block, "", &mut text);
@@ -202,8 +217,9 @@ fn rows(block: &'static Block, path: &str, text: &mut String) {
         let written = written(&key.kind).replace('|', "\\|");
         _ = writeln!(text, "| `{name}` | {written}{off} | {default} | {} |", key.about.replace('|', "\\|"));
         match key.kind {
-            // The policies have rows of their own, under the source.
-            Kind::Block(_) if key.name == "defaults" => {}
+            // The policies have rows of their own, under the source; what a step says, the test says too.
+            Kind::Block(_) if key.name == "defaults" || path == "steps[]." => {}
+            Kind::Answers(inner) if path.is_empty() => rows(inner, &format!("{name}."), text),
             Kind::Block(inner) => rows(inner, &format!("{name}."), text),
             Kind::Map(Kind::Block(inner)) | Kind::ListOrMap(_, Kind::Block(inner)) => {
                 rows(inner, &format!("{name}.NAME."), text);
@@ -246,6 +262,7 @@ fn written(kind: &Kind) -> String {
         Kind::List(inner) => format!("list of: {}", written(inner)),
         Kind::ListOrMap(item, value) => format!("list of: {}; or map: NAME → {}", written(item), written(value)),
         Kind::OneOrMany(inner) => format!("{}, or a list", written(inner)),
+        Kind::Answers(_) => "an answer, or a list; or map: NAME → those".to_owned(),
     }
 }
 

@@ -15,6 +15,7 @@ use regex::Regex;
 use crate::base::ByteSize;
 use crate::base::Name;
 use crate::base::Secret;
+use crate::config::selftest::TestSpec;
 use crate::policy::admission::AdmissionSettings;
 use crate::policy::breaker::BreakerSettings;
 use crate::policy::events::EventSettings;
@@ -38,6 +39,8 @@ pub(crate) struct Spec {
     pub(crate) sources: Vec<SourceSpec>,
     /// The routes, in configuration order.
     pub(crate) routes: Vec<RouteSpec>,
+    /// The tests of all that. No part of the digest: they change nothing that is served.
+    pub(crate) tests: Vec<TestSpec>,
     /// SHA-256 over the effective text of every file, in hexadecimal: two equal digests are one configuration.
     pub(crate) digest: String,
     /// The configuration in force, as `/admin/config` shows it: defaults merged in, secrets as `***`. A JSON object

@@ -79,7 +79,10 @@ impl Torn {
                 Some(Declares::Route { method: method.to_owned(), path: path.to_owned() })
             })
         };
-        Self { first_line: chunk.first_line, declares: lines.iter().filter_map(declares).collect() }
+        // What a test names is declared elsewhere.
+        let is_test = lines.iter().any(|line| value_of(line, "test").is_some());
+        let declares = if is_test { Vec::new() } else { lines.iter().filter_map(declares).collect() };
+        Self { first_line: chunk.first_line, declares }
     }
 }
 
@@ -122,6 +125,7 @@ mod tests {
     fn a_torn_document_is_known_by_the_line_that_names_it() {
         let known = |text: &str| Torn::of(Chunk { text, first_line: 1 }).declares;
         assert_eq!(known("---\n# c\nsource: a # c\nx: [\n"), [Declares::Source("a".into())]);
+        assert_eq!(known("test: c\nsource: a\nx: [\n"), []);
         assert_eq!(known(" source: 'a'\nurl: x\n"), [Declares::Source("a".into())]);
         let post = Declares::Route { method: "POST".into(), path: "/x/{y}".into() };
         assert_eq!(known("route: \"/x/{y}\"\nmethod: POST\nsources: [\n"), [post]);

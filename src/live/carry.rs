@@ -127,7 +127,7 @@ impl Carry<'_> {
         let fixed_key = fixed.then(|| CacheKey::new(&plan.name, plan.revision, ""));
         let client = match &plan.call {
             CallPlan::Http(http) => {
-                let client = self.clients.for_source(http.connect_timeout);
+                let client = self.clients.for_source(&plan.name, http.connect_timeout);
                 if http.origin.starts_with("https:")
                     && let Err(error) = client.prepare_tls()
                 {

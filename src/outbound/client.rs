@@ -19,6 +19,7 @@ use hyper_util::client::legacy;
 use hyper_util::rt::TokioExecutor;
 use hyper_util::rt::TokioTimer;
 
+use crate::base::Name;
 use crate::base::Secret;
 use crate::config::spec::ClientSpec;
 use crate::outbound::connect::Connector;
@@ -26,6 +27,8 @@ use crate::outbound::decompress::ACCEPTED;
 use crate::outbound::error::ClientError;
 use crate::outbound::guard::Guard;
 use crate::outbound::resolve::Resolver;
+use crate::outbound::script::Line;
+use crate::outbound::script::Network;
 
 /// Response heads of HTTP/2 are bounded to this; those of HTTP/1.1 by hyper to about 400 KiB and 100 headers.
 const MAX_HEADER_LIST: u32 = 64 * 1024;
@@ -36,6 +39,8 @@ pub(crate) struct Clients {
     recipe: Arc<Recipe>,
     /// One client per distinct connect timeout. Weak: a profile that no plan uses any more goes with its pool.
     profiles: Mutex<HashMap<Duration, Weak<Client>>>,
+    /// In place of the network; then each source has a client of its own.
+    network: Option<Arc<dyn Network>>,
 }
 
 /// One profile: a pool of connections for each transport.
@@ -45,6 +50,8 @@ pub(crate) struct Client {
     pub(crate) direct: legacy::Client<Connector, Full<Bytes>>,
     /// Built when first needed: it reads the system's certificates, which an `http://`-only configuration does without.
     reqwest: OnceLock<Result<reqwest::Client, ClientError>>,
+    /// In place of both.
+    pub(crate) line: Option<Line>,
 }
 
 /// What all profiles share, checked.
@@ -59,19 +66,19 @@ pub(crate) struct Recipe {
 }
 
 impl Clients {
-    /// Checks the settings and makes what all clients share. Needs no runtime.
+    /// Checks the settings and makes what all clients share. Needs no runtime. `network` takes the place of sockets.
     ///
     /// # Errors
     ///
     /// A `user_agent` that is no header value, a `proxy` that is no `http(s)://` URL, a `ca` without a certificate.
-    pub(crate) fn new(spec: &ClientSpec) -> Result<Self, ClientError> {
+    pub(crate) fn new(spec: &ClientSpec, network: Option<Arc<dyn Network>>) -> Result<Self, ClientError> {
         let proxy = spec.proxy.as_ref().map(proxy).transpose()?;
         let guard = Arc::new(Guard::new(spec));
         // Behind a proxy the only name resolved here is the proxy's own.
         let resolver = Resolver::new(proxy.is_none().then(|| Arc::clone(&guard)));
         let recipe =
             Recipe { headers: headers(spec)?, roots: roots(spec)?, spec: spec.clone(), guard, resolver, proxy };
-        Ok(Self { recipe: Arc::new(recipe), profiles: Mutex::default() })
+        Ok(Self { recipe: Arc::new(recipe), profiles: Mutex::default(), network })
     }
 
     /// Whether these clients are what `spec` asks for, so that a reload can keep them.
@@ -80,20 +87,24 @@ impl Clients {
     }
 
     /// The client for a source with this `connect_timeout`; the same one for equal timeouts.
-    pub(crate) fn for_source(&self, connect_timeout: Duration) -> Arc<Client> {
+    pub(crate) fn for_source(&self, source: &Name, connect_timeout: Duration) -> Arc<Client> {
+        if let Some(network) = &self.network {
+            let line = Line { network: Arc::clone(network), source: source.clone() };
+            return Arc::new(Client::new(Arc::clone(&self.recipe), connect_timeout, Some(line)));
+        }
         let mut profiles = self.profiles.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(client) = profiles.get(&connect_timeout).and_then(Weak::upgrade) {
             return client;
         }
         profiles.retain(|_, client| client.strong_count() > 0);
-        let client = Arc::new(Client::new(Arc::clone(&self.recipe), connect_timeout));
+        let client = Arc::new(Client::new(Arc::clone(&self.recipe), connect_timeout, None));
         profiles.insert(connect_timeout, Arc::downgrade(&client));
         client
     }
 }
 
 impl Client {
-    fn new(recipe: Arc<Recipe>, connect_timeout: Duration) -> Self {
+    fn new(recipe: Arc<Recipe>, connect_timeout: Duration, line: Option<Line>) -> Self {
         let connector = Connector::new(recipe.resolver.clone(), Arc::clone(&recipe.guard), connect_timeout);
         let direct = legacy::Client::builder(TokioExecutor::new())
             .pool_idle_timeout(recipe.spec.pool_idle_timeout)
@@ -105,7 +116,7 @@ impl Client {
             // connection at the latest.
             .retry_canceled_requests(true)
             .build(connector);
-        Self { recipe, connect_timeout, direct, reqwest: OnceLock::new() }
+        Self { recipe, connect_timeout, direct, reqwest: OnceLock::new(), line }
     }
 
     /// The transport for TLS and proxies.
@@ -121,6 +132,9 @@ impl Client {
     ///
     /// TLS cannot be set up; every such call would fail with `config_error`.
     pub(crate) fn prepare_tls(&self) -> Result<(), ClientError> {
+        if self.line.is_some() {
+            return Ok(());
+        }
         self.reqwest().map(|_| ())
     }
 }
@@ -193,20 +207,21 @@ mod tests {
 
     #[test]
     fn sources_with_equal_timeouts_share_a_client() {
-        let clients = Clients::new(&client_spec()).unwrap();
+        let clients = Clients::new(&client_spec(), None).unwrap();
+        let name = Name::parse("a").unwrap();
         let (one, two) = (Duration::from_secs(1), Duration::from_secs(2));
-        let first = clients.for_source(one);
-        assert!(Arc::ptr_eq(&first, &clients.for_source(one)));
-        assert!(!Arc::ptr_eq(&first, &clients.for_source(two)));
+        let first = clients.for_source(&name, one);
+        assert!(Arc::ptr_eq(&first, &clients.for_source(&name, one)));
+        assert!(!Arc::ptr_eq(&first, &clients.for_source(&name, two)));
         drop(first);
-        drop(clients.for_source(two));
+        drop(clients.for_source(&name, two));
         assert_eq!(clients.profiles.lock().unwrap().len(), 1, "profiles without a user go");
     }
 
     #[test]
     fn clients_serve_the_spec_they_were_made_from_and_no_other() {
         let mut spec = client_spec();
-        let clients = Clients::new(&spec).unwrap();
+        let clients = Clients::new(&spec, None).unwrap();
         assert!(clients.serves(&spec));
         spec.allow_private_networks = false;
         assert!(!clients.serves(&spec));
@@ -217,7 +232,7 @@ mod tests {
         let with = |change: &dyn Fn(&mut ClientSpec)| {
             let mut spec = client_spec();
             change(&mut spec);
-            Clients::new(&spec).unwrap_err().to_string()
+            Clients::new(&spec, None).unwrap_err().to_string()
         };
         assert!(with(&|spec| spec.user_agent = "a\nb".to_owned()).contains("user_agent"));
         for bad in ["ftp://user:hunter2@proxy", "hunter2", "socks5://user:hunter2@proxy:1"] {

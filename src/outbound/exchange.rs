@@ -23,6 +23,7 @@ use crate::outbound::error::CallError;
 use crate::outbound::read;
 use crate::outbound::read::ReadLimits;
 use crate::outbound::redirect;
+use crate::outbound::script::ScriptedBody;
 
 /// What is sent.
 #[derive(Clone, Debug)]
@@ -48,6 +49,7 @@ pub(crate) struct Answer {
 enum Payload {
     Direct(Incoming),
     Reqwest(reqwest::Body),
+    Scripted(ScriptedBody),
 }
 
 impl Client {
@@ -81,6 +83,7 @@ impl Client {
         let body = match payload {
             Payload::Direct(body) => read::whole(body, limits).await?,
             Payload::Reqwest(body) => Box::pin(read::whole(body, limits)).await?,
+            Payload::Scripted(body) => Box::pin(read::whole(body, limits)).await?,
         };
         let body = if head.headers.contains_key(CONTENT_ENCODING) {
             // Boxed: a decoder's state is large.
@@ -110,6 +113,9 @@ impl Client {
     }
 
     async fn send(&self, call: Call) -> Result<(Parts, Payload), CallError> {
+        if self.line.is_some() {
+            return Box::pin(self.send_scripted(call)).await;
+        }
         let scheme = call.url.scheme();
         if scheme == Some(&Scheme::HTTP) && self.recipe.proxy.is_none() {
             self.send_direct(call).await
@@ -130,6 +136,15 @@ impl Client {
         let response = sent.map_err(|error| CallError::of_direct(&error, self.connect_timeout))?;
         let (head, body) = response.into_parts();
         Ok((head, Payload::Direct(body)))
+    }
+
+    /// What the transports check, and no transport.
+    async fn send_scripted(&self, call: Call) -> Result<(Parts, Payload), CallError> {
+        let host = call.url.host().filter(|_| matches!(call.url.scheme_str(), Some("http" | "https")));
+        let (Some(host), Some(line)) = (host, &self.line) else { return Err(CallError::Url) };
+        self.recipe.guard.check_host(host).map_err(CallError::Denied)?;
+        let (head, body) = line.send(&call, self.connect_timeout).await?;
+        Ok((head, Payload::Scripted(body)))
     }
 
     async fn send_reqwest(&self, call: Call) -> Result<(Parts, Payload), CallError> {

@@ -6,6 +6,7 @@
 //! Two transports stand behind the one edge. **Direct** is a thin hyper client for `http://` origins, about half the
 //! cost of a call through reqwest. **Reqwest** does what needs more: TLS and proxies. What both must agree on is done
 //! once, here, around them: the address guard, redirects, the cap, decompression, the classification of errors.
+//! `aggd test` has a third in place of both, which opens no socket (`script`).
 
 mod guard;
 mod resolve;
@@ -17,6 +18,7 @@ mod read;
 mod decompress;
 mod error;
 mod retry_after;
+mod script;
 
 #[cfg(test)]
 mod tests;
@@ -28,6 +30,10 @@ pub(crate) use exchange::Answer;
 pub(crate) use exchange::Call;
 pub(crate) use read::ReadLimits;
 pub(crate) use retry_after::retry_after;
+pub(crate) use script::Comes;
+pub(crate) use script::Ending;
+pub(crate) use script::Network;
+pub(crate) use script::Scripted;
 
 /// Installs the process's TLS provider. Called first thing in `main` and by tests that use TLS; calling it again does
 /// nothing.

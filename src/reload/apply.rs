@@ -22,6 +22,7 @@ use crate::live::LoadStatus;
 use crate::live::Snapshot;
 use crate::live::Status;
 use crate::outbound::Clients;
+use crate::outbound::Network;
 use crate::plan::compile;
 use crate::record::Event;
 use crate::record::Events;
@@ -62,7 +63,7 @@ impl Concerns {
     }
 }
 
-/// Builds the first snapshot.
+/// Builds the first snapshot, over a network in place of the real one where there is one.
 ///
 /// # Errors
 ///
@@ -72,8 +73,9 @@ pub(crate) fn first(
     clock: &Clock,
     metrics: &Metrics,
     events: &Events,
+    network: Option<Arc<dyn Network>>,
 ) -> Result<(Snapshot, Arc<Clients>), crate::outbound::ClientError> {
-    let clients = Arc::new(Clients::new(&loaded.spec.server.client)?);
+    let clients = Arc::new(Clients::new(&loaded.spec.server.client, network)?);
     let carry = Carry { previous: None, clients: &clients, metrics, events, clock, wall: clock.wall() };
     Ok((carry.snapshot(compile(loaded.spec)), clients))
 }
@@ -197,7 +199,7 @@ impl Reloader {
             return Ok(status);
         }
         if !self.clients.serves(&server.client) {
-            match Clients::new(&server.client) {
+            match Clients::new(&server.client, None) {
                 Ok(clients) => self.clients = Arc::new(clients),
                 Err(error) => return Err(unusable_client(&error.to_string())),
             }

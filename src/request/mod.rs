@@ -35,6 +35,7 @@ pub(crate) use front::Pass;
 pub(crate) use reply::After;
 pub(crate) use reply::Reply;
 pub(crate) use reply::ReplyBody;
+pub(crate) use trail::Note;
 pub(crate) use trail::Trail;
 
 use crate::live::LiveRoute;

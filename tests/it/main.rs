@@ -34,6 +34,7 @@ mod reloading;
 mod retries;
 mod security;
 mod surface;
+mod testing;
 mod upstream_says;
 mod servers {
     pub(crate) mod postgres;

@@ -1,10 +1,11 @@
 //! The shipped example, embedded: what the demo runs is what a user finds in the repository.
 
 /// Names relative to the folder of `aggd.yaml`, and texts.
-pub(crate) const FILES: [(&str, &str); 4] = [
+pub(crate) const FILES: [(&str, &str); 5] = [
     ("aggd.yaml", include_str!("../../../aggd.yaml")),
     ("sources.d/markets.yaml", include_str!("../../../sources.d/markets.yaml")),
     ("sources.d/news.yaml", include_str!("../../../sources.d/news.yaml")),
+    ("sources.d/tests.yaml", include_str!("../../../sources.d/tests.yaml")),
     ("sources.d/weather.yaml", include_str!("../../../sources.d/weather.yaml")),
 ];
 

@@ -103,6 +103,7 @@ impl Check<'_> {
             }
             (Kind::OneOrMany(inner), Value::List(items)) => self.items(items, inner, at),
             (Kind::OneOrMany(inner), _) => self.value(node, inner, at),
+            (Kind::Answers(block), _) => self.answers(node, block, at),
             (Kind::Block(_) | Kind::Map(_) | Kind::List(_) | Kind::ListOrMap(..), _) => {
                 self.findings.error(at, node.span, wrong_type(node, kind, at));
             }
@@ -117,11 +118,49 @@ impl Check<'_> {
         }
     }
 
+    /// One or many of a block, or a map of those by name.
+    fn answers(&mut self, node: &Node, block: &'static Block, at: &At<'_>) {
+        let mut one_or_many = |node: &Node, at: &At<'_>| match &node.value {
+            Value::Map(_) => self.block(node, block, at),
+            Value::List(items) if !items.is_empty() => {
+                for (index, item) in items.iter().enumerate() {
+                    let at = at.item(index);
+                    if item.is_map() {
+                        self.block(item, block, &at);
+                    } else if !item.is_broken() {
+                        self.findings.error(&at, item.span, wrong_type(item, &Kind::Map(&Kind::Tree), &at));
+                    }
+                }
+            }
+            Value::List(_) | Value::Scalar(_) if node.is_broken() => {}
+            Value::List(_) | Value::Scalar(_) => {
+                let wrong = problem(codes::WRONG_TYPE, format!("{} takes an answer or a list of them", at.subject()));
+                self.findings.error(
+                    at,
+                    node.span,
+                    wrong.help("write `{ status: 503 }`, or `[{ status: 503 }, { json: {} }]`"),
+                );
+            }
+        };
+        if is_by_name(node, block) {
+            for entry in node.entries() {
+                one_or_many(&entry.value, &at.key(&entry.key));
+            }
+        } else {
+            one_or_many(node, at);
+        }
+    }
+
     fn items(&mut self, items: &[Node], inner: &'static Kind, at: &At<'_>) {
         for (index, item) in items.iter().enumerate() {
             self.value(item, inner, &at.item(index));
         }
     }
+}
+
+/// Whether a map is one of blocks by name, and not the block itself.
+pub(crate) fn is_by_name(node: &Node, block: &'static Block) -> bool {
+    node.entries().iter().any(|entry| block.find(&entry.key).is_none() && entry.value.scalar().is_none())
 }
 
 impl Kind {
@@ -172,7 +211,8 @@ fn scalar_of_kind(scalar: &Scalar, kind: &Kind) -> Result<(), Problem> {
         | Kind::Map(_)
         | Kind::List(_)
         | Kind::ListOrMap(..)
-        | Kind::OneOrMany(_) => Ok(()),
+        | Kind::OneOrMany(_)
+        | Kind::Answers(_) => Ok(()),
     }
 }
 

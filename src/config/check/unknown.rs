@@ -11,6 +11,7 @@ use crate::config::vocabulary::POLICIES;
 use crate::config::vocabulary::ROUTE;
 use crate::config::vocabulary::SERVER;
 use crate::config::vocabulary::SOURCE;
+use crate::config::vocabulary::TEST;
 
 /// The finding for a key that `block` does not have.
 pub(crate) fn unknown(entry: &Entry, block: &'static Block, root: &'static Block) -> Problem {
@@ -101,7 +102,12 @@ fn misplaced(entry: &Entry, block: &'static Block, root: &'static Block) -> Opti
 /// A key of another kind of document.
 fn elsewhere(name: &str, root: &'static Block) -> Option<String> {
     let others = || {
-        let all = [(&SERVER, "aggd.yaml"), (&SOURCE, "a `source:` document"), (&ROUTE, "a `route:` document")];
+        let all = [
+            (&SERVER, "aggd.yaml"),
+            (&SOURCE, "a `source:` document"),
+            (&ROUTE, "a `route:` document"),
+            (&TEST, "a `test:` document"),
+        ];
         all.into_iter().filter(|(other, _)| !std::ptr::eq(*other, root))
     };
     let tops: Vec<_> = others().filter(|(other, _)| other.find(name).is_some()).map(|(_, what)| what).collect();

@@ -26,6 +26,7 @@ mod source;
 mod url;
 
 pub(crate) use policies::policies;
+pub(crate) use request::header_key;
 pub(crate) use route::route;
 pub(crate) use server::server;
 pub(crate) use source::OF_A_CALL;
@@ -47,7 +48,7 @@ use crate::policy::gcra::Rate;
 
 /// Values of a map by key; `None` where there is none, or none of that kind.
 impl Node {
-    fn duration(&self, key: &str) -> Option<Duration> {
+    pub(crate) fn duration(&self, key: &str) -> Option<Duration> {
         values::duration(self.get(key)?.scalar()?, true).ok()
     }
 
@@ -67,7 +68,7 @@ impl Node {
         values::whole(self.get(key)?.scalar()?, 0, u64::MAX).ok()
     }
 
-    fn count(&self, key: &str) -> Option<u32> {
+    pub(crate) fn count(&self, key: &str) -> Option<u32> {
         u32::try_from(self.whole(key)?).ok()
     }
 
@@ -75,11 +76,11 @@ impl Node {
         values::number(self.get(key)?.scalar()?, f64::NEG_INFINITY).ok()
     }
 
-    fn switch(&self, key: &str) -> Option<bool> {
+    pub(crate) fn switch(&self, key: &str) -> Option<bool> {
         values::switch(self.get(key)?.scalar()?).ok()
     }
 
-    fn word(&self, key: &str) -> Option<&str> {
+    pub(crate) fn word(&self, key: &str) -> Option<&str> {
         self.get(key)?.text()
     }
 
@@ -93,7 +94,7 @@ impl Node {
     }
 
     /// The items of a list, or the one value that stands for a list of one.
-    fn one_or_many(&self) -> &[Node] {
+    pub(crate) fn one_or_many(&self) -> &[Node] {
         match &self.value {
             Value::List(items) => items,
             Value::Scalar(_) | Value::Map(_) => std::slice::from_ref(self),

@@ -13,6 +13,7 @@ mod retry;
 mod route;
 mod server;
 mod source;
+mod test;
 
 pub(crate) use events::EVENTS;
 pub(crate) use policies::POLICIES;
@@ -22,6 +23,8 @@ pub(crate) use source::PROJECTION_EACH;
 pub(crate) use source::PROJECTION_PATH;
 pub(crate) use source::PROJECTION_VALUE;
 pub(crate) use source::SOURCE;
+pub(crate) use test::ANSWER;
+pub(crate) use test::TEST;
 
 /// A map with known keys.
 #[derive(Debug)]
@@ -108,6 +111,8 @@ pub(crate) enum Kind {
     ListOrMap(&'static Kind, &'static Kind),
     /// One, or a list.
     OneOrMany(&'static Kind),
+    /// One, a list, or a map of those by name.
+    Answers(&'static Block),
 }
 
 impl Block {
@@ -208,7 +213,7 @@ mod tests {
     #[test]
     fn every_key_is_described_once_and_exists_only_once() {
         let mut count = 0;
-        for block in [&SERVER, &SOURCE, &ROUTE] {
+        for block in [&SERVER, &SOURCE, &ROUTE, &TEST] {
             walk(block, &mut |block, key| {
                 count += 1;
                 assert!(!key.about.is_empty() && !key.about.ends_with('.'), "{}", key.name);

@@ -19,6 +19,7 @@
 //! | `lead` | the guard of the task that makes the call; the refresh that is due |
 //! | `look` | the cache itself: look, lead, stale copies |
 //! | `upkeep` | the cache itself: invalidate, sweep, resize, numbers |
+//! | `held` | the cache itself: the best copy of a source, for tests of a configuration |
 //!
 //! Everything but [`Waiter::wait`] and [`Lead::abandoned`] is synchronous and told the time. A hit takes no lock but
 //! the store's own and allocates nothing. Order of locks: upkeep, a shard of the registry, the store.
@@ -33,6 +34,7 @@ mod registry;
 mod lead;
 mod look;
 mod upkeep;
+mod held;
 mod counters;
 
 #[cfg(test)]
@@ -44,6 +46,7 @@ pub(crate) use flight::Waiter;
 pub(crate) use generation::Scope;
 pub(crate) use generation::SourceMark;
 pub(crate) use generation::Tag;
+pub(crate) use held::Held;
 pub(crate) use key::CacheKey;
 pub(crate) use lead::DueRefresh;
 pub(crate) use lead::Lead;

@@ -8,6 +8,7 @@ use http::HeaderMap;
 use http::Method;
 
 use crate::base::ByteSize;
+use crate::base::Name;
 use crate::base::Secret;
 use crate::config::spec::ClientSpec;
 use crate::outbound::Call;
@@ -39,7 +40,7 @@ const LIMITS: ReadLimits = ReadLimits { max_response_bytes: ByteSize::kib(64), r
 
 fn client(spec: &ClientSpec) -> Arc<Client> {
     crate::outbound::install_crypto();
-    Clients::new(spec).unwrap().for_source(spec.connect_timeout)
+    Clients::new(spec, None).unwrap().for_source(&Name::parse("a").unwrap(), spec.connect_timeout)
 }
 
 /// Both transports for a peer: straight to it, and through reqwest, to which the peer is a proxy.
