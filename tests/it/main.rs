@@ -31,6 +31,7 @@ mod rates;
 mod quotas;
 mod reloading;
 mod security;
+mod shedding;
 mod surface;
 mod upstream_says;
 mod servers {

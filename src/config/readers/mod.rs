@@ -20,6 +20,7 @@ mod request;
 mod rooted;
 mod route;
 mod server;
+mod shedding;
 mod source;
 mod url;
 

@@ -11,6 +11,7 @@ mod limits;
 mod policies;
 mod route;
 mod server;
+mod shedding;
 mod source;
 
 pub(crate) use events::EVENTS;

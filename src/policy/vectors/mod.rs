@@ -5,6 +5,7 @@ mod breaker;
 mod limiter;
 mod rate;
 mod quota;
+mod shedding;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
