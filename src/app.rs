@@ -26,10 +26,12 @@ use crate::inbound::ReloadCall;
 use crate::inbound::Server;
 use crate::live::Live;
 use crate::live::Status;
+use crate::live::Watch;
 use crate::outbound::ClientError;
 use crate::outbound::Network;
 use crate::record::AuditQueue;
 use crate::record::AuditWriter;
+use crate::record::BackgroundGauges;
 use crate::record::Events;
 use crate::record::Logs;
 use crate::record::Metrics;
@@ -37,6 +39,7 @@ use crate::record::Store;
 use crate::record::StoreError;
 use crate::reload;
 use crate::reload::Reloader;
+use crate::request::Refreshes;
 use crate::request::Shared;
 
 /// How long requests under way may take once the process is asked to end.
@@ -116,9 +119,11 @@ impl App {
             clock,
             live: Live::new(Arc::new(snapshot)),
             metrics,
-            audit: (audited || store.is_some()).then(AuditQueue::new),
+            audit: (audited || store.is_some())
+                .then(|| AuditQueue::new(started.background.audit, Some(events.clone()))),
             events,
             tasks: Tasks::default(),
+            refreshes: Refreshes::default(),
         });
         let (reload, reload_calls) = mpsc::channel(1);
         let server = server(&shared, store.clone(), Arc::clone(&status), reload, &started);
@@ -157,6 +162,11 @@ impl App {
             std::iter::once(serve(main, Plane::Main)).chain(admin.map(|admin| serve(admin, Plane::Admin))).collect();
         let reloading = tasks.spawn(reload::run(reloader, reload_calls, stopping.clone()));
         let sweeping = tasks.spawn(sweep(Arc::clone(&shared), stopping.clone()));
+        let (watched, filled) = (Arc::clone(&shared), Arc::clone(&shared));
+        let fullest = move || filled.background().iter().map(BackgroundGauges::fill).fold(0.0, f64::max);
+        let (clock, events) = (shared.clock, shared.events.clone());
+        let watch = Watch { clock, events, snapshot: move || watched.live.load(), fullest };
+        let watching = tasks.spawn(watch.run(stopping.clone()));
         let (flush, flushing) = watch::channel(false);
         let writing = writer(&shared, store.as_ref(), flushing).map(|work| tasks.spawn(work));
         if let Some(store) = &store {
@@ -182,7 +192,7 @@ impl App {
         // Upstream calls that nobody waits for any more are cut off after this.
         drop(tokio::time::timeout(Duration::from_secs(1), shared.tasks.idle()).await);
         flush.send_replace(true);
-        for task in [Some(reloading), Some(sweeping), writing].into_iter().flatten() {
+        for task in [Some(reloading), Some(sweeping), Some(watching), writing].into_iter().flatten() {
             // The writer keeps its own time; none of them may keep the process from ending.
             if tokio::time::timeout(FLUSH + Duration::from_secs(1), task).await.is_err() {
                 tracing::warn!("a task did not end in time and is cut off");

@@ -4,6 +4,7 @@ import shutil
 import time
 
 from harness import Broken, Case, check, connect, memory, one_request_each
+from overload import overload
 from scale import scale
 from tables import LOAD, Table
 from targets import aggd, documents, floor, handwritten, nginx_cache, sources
@@ -208,6 +209,7 @@ WORKLOADS = {
     "latency": latency,
     "one-hang": one_hang,
     "stampede": stampede,
+    "overload": overload,
     "large": large,
     "fanout": fanout,
     "idle": idle,

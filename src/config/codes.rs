@@ -116,6 +116,12 @@ pub(crate) const UNKNOWN_PART: &str = "AG-059";
 pub(crate) const COST_OVER_BURST: &str = "AG-113";
 /// A limit of routes that there are none of.
 pub(crate) const LIMITS_NO_ROUTE: &str = "AG-114";
+/// A lower priority that may fill more than a higher one.
+pub(crate) const SHED_ORDER: &str = "AG-120";
+/// A path that is never shed, and is no route's.
+pub(crate) const EXEMPT_NOTHING: &str = "AG-121";
+/// Water marks that are not low < high ≤ max.
+pub(crate) const WATER_MARKS: &str = "AG-122";
 /// A name declared twice.
 pub(crate) const DECLARED_TWICE: &str = "AG-060";
 /// A source that is not declared.

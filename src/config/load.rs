@@ -12,6 +12,7 @@ use crate::config::documents::DocumentKind;
 use crate::config::documents::documents;
 use crate::config::entrance;
 use crate::config::environment::Environment;
+use crate::config::exempt;
 use crate::config::files::Files;
 use crate::config::files::Included;
 use crate::config::findings::At;
@@ -129,6 +130,7 @@ pub(crate) fn evaluate(chosen: &Chosen<'_>, left_out: &BTreeSet<String>, finding
     relations::check(&mut reads, left_out, findings);
     entrance::check(node, &server, &reads, findings);
     let tests = selftest::tests(&chosen.documents, &reads, left_out, findings);
+    exempt::check(node, &reads, findings);
     let digest = render::digest(node, &reads, server.client.ca.as_ref());
     let rendered = Arc::from(render::rendered(node, &reads, &server));
     let (mut sources, mut routes) = (Vec::new(), Vec::new());

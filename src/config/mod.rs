@@ -11,6 +11,7 @@ mod codes;
 mod documents;
 mod entrance;
 mod environment;
+mod exempt;
 mod files;
 mod findings;
 mod interpolate;

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use http::HeaderName;
 use http::Method;
+use http::StatusCode;
 use regex::Regex;
 
 use crate::base::ByteSize;
@@ -22,10 +23,14 @@ use crate::policy::events::EventSettings;
 use crate::policy::freshness::CacheSettings;
 use crate::policy::keys::AccessSettings;
 use crate::policy::keys::Wanted;
+use crate::policy::limiter::LimiterSettings;
 use crate::policy::outcome::Classify;
 use crate::policy::priority::Priority;
 use crate::policy::quota::LimitSettings;
 use crate::policy::retry::RetrySettings;
+use crate::policy::shedding::Floors;
+use crate::policy::shedding::SheddingSettings;
+use crate::policy::watermark::BackgroundSettings;
 use crate::shape::Path;
 use crate::shape::Projection;
 use crate::shape::Shape;
@@ -65,6 +70,9 @@ pub(crate) struct ServerSpec {
     pub(crate) trusted_proxies: Vec<Network>,
     /// Limits of clients, in the order written.
     pub(crate) rate_limits: Vec<Arc<LimitSettings>>,
+    /// `None`: `off`.
+    pub(crate) load_shedding: Option<SheddingSettings>,
+    pub(crate) background: BackgroundSettings,
     pub(crate) cache: StoreLimits,
     pub(crate) client: ClientSpec,
     pub(crate) reload: ReloadSpec,
@@ -380,6 +388,8 @@ pub(crate) struct RouteSpec {
     pub(crate) max_parallel: Option<NonZeroU32>,
     /// The tag of the entries fetched for this route.
     pub(crate) cache_key: String,
+    /// Of its requests.
+    pub(crate) limits: RouteLimits,
     /// Added to the response; no placeholders.
     pub(crate) headers: Vec<(HeaderName, http::HeaderValue)>,
     /// Whether it wants a key; `None`: as the server says.
@@ -387,6 +397,43 @@ pub(crate) struct RouteSpec {
     pub(crate) priority: Option<Priority>,
     /// A limit of clients for it alone.
     pub(crate) rate_limit: Option<Arc<LimitSettings>>,
+}
+
+/// What a route takes on at the same time; `None`: as much as the server does.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct RouteLimits {
+    pub(crate) load_shedding: Option<RouteShedding>,
+    pub(crate) bulkhead: Option<RouteBulkhead>,
+}
+
+/// `load_shedding:` of a route.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct RouteShedding {
+    pub(crate) floors: Floors,
+    pub(crate) refusal: RefusalSpec,
+}
+
+/// `bulkhead:` of a route.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct RouteBulkhead {
+    pub(crate) limit: LimiterSettings,
+    pub(crate) refusal: RefusalSpec,
+}
+
+/// How a route's own limit refuses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RefusalSpec {
+    pub(crate) status: StatusCode,
+    /// `None`: what was full.
+    pub(crate) message: Option<String>,
+    /// `None`: as the server's load shedding says.
+    pub(crate) retry_after: Option<Duration>,
+}
+
+/// Whether a path is another one, or below it.
+pub(crate) fn is_below(path: &str, above: &str) -> bool {
+    let above = above.trim_end_matches('/');
+    path.strip_prefix(above).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// One source of a route.

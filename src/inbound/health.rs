@@ -8,6 +8,7 @@ use serde_json::Value;
 use serde_json::json;
 
 use crate::base::Moment;
+use crate::inbound::load;
 use crate::inbound::server::Server;
 use crate::live::LiveSource;
 use crate::plan::CallPlan;
@@ -50,6 +51,8 @@ pub(crate) async fn page(server: &Server) -> Value {
             "last_reload": load.result,
             "findings": load.findings,
         },
+        "load": load::page(server, &snapshot, now),
+        "background": load::background(server),
         "audit": audit(server),
         "uptime_seconds": seconds(now.since(server.started)),
         "version": env!("CARGO_PKG_VERSION"),

@@ -7,6 +7,7 @@ mod events;
 mod health;
 mod listen;
 mod members;
+mod load;
 mod respond;
 mod scrape;
 mod serve;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::base::Moment;
+use crate::inbound::load;
 use crate::inbound::server::Server;
 use crate::live::Gate;
 use crate::live::LiveSource;
@@ -83,8 +84,10 @@ pub(crate) fn text(server: &Server) -> String {
         quotas: snapshot.quotas.iter().map(|quota| quota_gauges(quota)).collect(),
         breakers: breakers.collect(),
         budgets: budgets.collect(),
-        limiters: limiters(&snapshot),
+        limiters: limiters(&snapshot).into_iter().chain(load::bulkheads(&snapshot)).collect(),
         source_limits: source_limits(&snapshot, now),
+        load: load::gauges(&snapshot, now),
+        background: server.shared.background(),
         cache: CacheGauges {
             entries: counted.entries,
             bytes: counted.bytes,

@@ -13,18 +13,23 @@ use crate::live::cache::Scope;
 use crate::live::circuit::Circuit;
 use crate::live::circuit::tell;
 use crate::live::gate::Gate;
+use crate::live::in_flight::InFlight;
 use crate::live::limits::Of;
 use crate::live::limits::SourceLimits;
+use crate::live::overload::Overload;
 use crate::live::quota::LiveQuota;
 use crate::live::snapshot::LiveRoute;
 use crate::live::snapshot::LiveSource;
+use crate::live::snapshot::RouteRoom;
 use crate::live::snapshot::Snapshot;
 use crate::outbound::Clients;
 use crate::plan::CallPlan;
 use crate::plan::Plan;
+use crate::plan::RoutePlan;
 use crate::plan::SourcePlan;
 use crate::policy::limiter::LimiterSettings;
 use crate::policy::limiter::QueueOrder;
+use crate::policy::line::LINE;
 use crate::policy::quota::LimitSettings;
 use crate::record::Event;
 use crate::record::Events;
@@ -78,14 +83,17 @@ impl Carry<'_> {
             self.invalidate(&cache, gone);
         }
         let sources = plan.sources.iter().map(|source| Arc::new(self.source(source, &cache))).collect();
-        let route =
-            |path: &str, tag: &str| Arc::new(LiveRoute { tag: cache.tag(tag), metrics: self.metrics.route(path) });
-        let routes = plan.routes.iter().map(|plan| route(&plan.path, &plan.tag)).collect();
-        let single = route(SINGLE, SINGLE_TAG);
+        let route = |path: &str, tag: &str, room: RouteRoom| {
+            Arc::new(LiveRoute { tag: cache.tag(tag), metrics: self.metrics.route(path), room })
+        };
+        let routes = plan.routes.iter().map(|plan| route(&plan.path, &plan.tag, self.room(plan))).collect();
+        let single = route(SINGLE, SINGLE_TAG, RouteRoom::default());
+        let overload = self.overload(&plan);
         let gate_metrics = self.metrics.limiter("global");
         let generation = self.previous.map_or(1, |previous| previous.generation + 1);
         let quotas = self.quotas(&plan);
-        Snapshot { plan, sources, routes, cache, gate, gate_metrics, quotas, generation, loaded_at: self.wall, single }
+        let loaded_at = self.wall;
+        Snapshot { plan, sources, routes, cache, gate, gate_metrics, overload, quotas, generation, loaded_at, single }
     }
 
     /// The limits of clients, each with what it remembered under its name.
@@ -97,6 +105,39 @@ impl Carry<'_> {
             Arc::new(LiveQuota::carried(set, before.map(|before| &**before), now))
         };
         plan.limits.iter().map(carried).collect()
+    }
+
+    /// The load of the process: those who wait go on under the new settings.
+    fn overload(&self, plan: &Plan) -> Arc<Overload> {
+        let Some(previous) = self.previous else { return Arc::new(Overload::new(self.clock)) };
+        let set = plan.server.load_shedding.as_ref();
+        // Where nobody may wait any more, those who do still get their turn, or wait in vain as long as they would have.
+        previous.overload.in_flight.apply(set.map(|set| (set.floors, set.queue.unwrap_or(LINE))));
+        Arc::clone(&previous.overload)
+    }
+
+    /// What a route counts of its requests; the same counts as before where the path is the same.
+    fn room(&self, plan: &RoutePlan) -> RouteRoom {
+        let before = self.previous.and_then(|previous| {
+            let is_same = |known: &&Arc<RoutePlan>| known.path == plan.path && known.method == plan.method;
+            let place = previous.plan.routes.iter().position(|known| is_same(&known))?;
+            previous.routes.get(place).map(|route| &route.room)
+        });
+        let in_flight = plan.limits.load_shedding.as_ref().map(|_| {
+            let before = before.and_then(|before| before.in_flight.clone());
+            before.unwrap_or_else(|| Arc::new(InFlight::new(self.clock)))
+        });
+        let bulkhead = plan.limits.bulkhead.as_ref().map(|bulkhead| {
+            let metrics = self.metrics.route_limiter(&plan.path);
+            match before.and_then(|before| before.bulkhead.as_ref()) {
+                Some((gate, _)) => {
+                    gate.resize(bulkhead.limit, self.clock);
+                    (Arc::clone(gate), metrics)
+                }
+                None => (Arc::new(Gate::new(bulkhead.limit)), metrics),
+            }
+        });
+        RouteRoom { in_flight, bulkhead }
     }
 
     /// The sources that the next configuration no longer has.

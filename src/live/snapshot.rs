@@ -14,7 +14,9 @@ use crate::live::cache::SourceMark;
 use crate::live::cache::Tag;
 use crate::live::circuit::Circuit;
 use crate::live::gate::Gate;
+use crate::live::in_flight::InFlight;
 use crate::live::limits::SourceLimits;
+use crate::live::overload::Overload;
 use crate::live::quota::LiveQuota;
 use crate::outbound::Client;
 use crate::plan::Plan;
@@ -39,6 +41,8 @@ pub(crate) struct Snapshot {
     pub(crate) gate_metrics: Arc<LimiterMetrics>,
     /// Limits of clients, in the order of `plan.limits`.
     pub(crate) quotas: Vec<Arc<LiveQuota>>,
+    /// The requests under way, and how hard the machine is pressed.
+    pub(crate) overload: Arc<Overload>,
     /// Counts applied configurations, from 1.
     pub(crate) generation: u64,
     pub(crate) loaded_at: SystemTime,
@@ -84,6 +88,16 @@ impl LiveSource {
 pub(crate) struct LiveRoute {
     pub(crate) tag: Tag,
     pub(crate) metrics: Arc<RouteMetrics>,
+    pub(crate) room: RouteRoom,
+}
+
+/// What a route counts of its own requests, where it has limits of its own.
+#[derive(Default)]
+pub(crate) struct RouteRoom {
+    /// `load_shedding:`
+    pub(crate) in_flight: Option<Arc<InFlight>>,
+    /// `bulkhead:`, and how long its places are waited for.
+    pub(crate) bulkhead: Option<(Arc<Gate>, Arc<LimiterMetrics>)>,
 }
 
 impl Snapshot {

@@ -11,11 +11,13 @@ use crate::base::Name;
 use crate::config::spec::FallbackSpec;
 use crate::config::spec::PartSpec;
 use crate::config::spec::Respond;
+use crate::config::spec::RouteLimits;
 use crate::config::spec::RouteSpec;
 use crate::config::spec::ServerSpec;
 use crate::config::spec::SourceSpec;
 use crate::config::spec::Spec;
 use crate::config::spec::Upstream;
+use crate::config::spec::is_below;
 use crate::plan::door::DoorPlan;
 use crate::plan::door::Doors;
 use crate::plan::door::RouteDoor;
@@ -38,6 +40,8 @@ use crate::shape::Shape;
 
 /// The path and the cache tag of the built-in route over every source.
 const AGGREGATE: (&str, &str) = ("/aggregate", "aggregate_all");
+/// The path of single sources.
+const SINGLE: &str = "/aggregate/{source}";
 /// The timeout of the built-in route: that of any route which names none.
 const ROUTE_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -57,6 +61,8 @@ pub(crate) struct Plan {
     pub(crate) single: DoorPlan,
     /// Limits of clients: the server's, then those of routes.
     pub(crate) limits: Vec<Arc<LimitSettings>>,
+    /// Whether `GET /aggregate/{source}` is never shed.
+    pub(crate) single_exempt: bool,
     pub(crate) digest: String,
     /// The configuration in force, secrets as `***`.
     pub(crate) rendered: Arc<str>,
@@ -69,24 +75,29 @@ pub(crate) fn compile(spec: Spec) -> Plan {
     let sources: Vec<_> =
         spec.sources.into_iter().map(|source| Arc::new(self::source(source, &spec.server, &by_name))).collect();
     let mut doors = Doors::new(&spec.server);
+    let exempted = |route: RoutePlan| {
+        let exempt = is_exempt(&spec.server, &route.path);
+        Arc::new(RoutePlan { exempt, ..route })
+    };
     let mut routes: Vec<Arc<RoutePlan>> =
-        spec.routes.into_iter().map(|route| Arc::new(self::route(route, &by_name, &mut doors))).collect();
+        spec.routes.into_iter().map(|route| exempted(self::route(route, &by_name, &mut doors))).collect();
     if !routes.iter().any(|route| &*route.path == AGGREGATE.0 && route.method == Method::GET) {
-        routes.insert(0, Arc::new(aggregate(&sources, doors.plain(AGGREGATE.0))));
+        routes.insert(0, exempted(aggregate(&sources, doors.plain(AGGREGATE.0))));
     }
     let alone = sources.iter().enumerate().map(|(place, source)| part(source, place)).collect();
-    let door = doors.plain("/aggregate/{source}");
+    let door = doors.plain(SINGLE);
     let mut table = RouteTable::default();
     let numbered = routes.iter().enumerate();
     let targets = numbered.map(|(place, route)| (&*route.path, route.method.clone(), Target::Route(place)));
-    let single = ("/aggregate/{source}", Method::GET, Target::Single);
+    let single = (SINGLE, Method::GET, Target::Single);
     for (path, method, target) in targets.chain([single]) {
         if let Err(clash) = table.add(path, method, target) {
             tracing::error!(path, %clash, "route left out");
         }
     }
+    let single_exempt = is_exempt(&spec.server, SINGLE);
     let (server, digest, rendered, limits) = (spec.server, spec.digest, spec.rendered, doors.limits());
-    Plan { server, sources, by_name, alone, routes, table, single: door, limits, digest, rendered }
+    Plan { server, sources, by_name, alone, routes, table, single: door, single_exempt, limits, digest, rendered }
 }
 
 fn source(spec: SourceSpec, server: &ServerSpec, by_name: &HashMap<Name, usize>) -> SourcePlan {
@@ -166,6 +177,8 @@ fn route(spec: RouteSpec, by_name: &HashMap<Name, usize>, doors: &mut Doors) -> 
         tag: spec.cache_key.into(),
         headers: spec.headers,
         door,
+        limits: spec.limits,
+        exempt: false,
     }
 }
 
@@ -186,6 +199,8 @@ fn aggregate(sources: &[Arc<SourcePlan>], door: DoorPlan) -> RoutePlan {
         tag: AGGREGATE.1.into(),
         headers: Vec::new(),
         door,
+        limits: RouteLimits::default(),
+        exempt: false,
     }
 }
 
@@ -193,4 +208,10 @@ fn aggregate(sources: &[Arc<SourcePlan>], door: DoorPlan) -> RoutePlan {
 fn part(source: &SourcePlan, place: usize) -> PartPlan {
     let (alias, source) = (source.name.clone(), source.name.clone());
     PartPlan::new(&PartSpec { alias, source, params: Vec::new(), required: false }, place)
+}
+
+/// Whether a route is never shed.
+fn is_exempt(server: &ServerSpec, path: &str) -> bool {
+    let listed = server.load_shedding.as_ref().map(|set| set.exempt.as_slice()).unwrap_or_default();
+    listed.iter().any(|above| is_below(path, above))
 }

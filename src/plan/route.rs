@@ -11,6 +11,7 @@ use http::Method;
 use crate::base::Name;
 use crate::config::spec::PartSpec;
 use crate::config::spec::Respond;
+use crate::config::spec::RouteLimits;
 use crate::config::spec::RoutePiece;
 use crate::config::spec::RouteTemplate;
 use crate::config::spec::RouteValue;
@@ -38,6 +39,10 @@ pub(crate) struct RoutePlan {
     pub(crate) tag: Arc<str>,
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     pub(crate) door: DoorPlan,
+    /// What it takes on at the same time.
+    pub(crate) limits: RouteLimits,
+    /// Whether it is never shed.
+    pub(crate) exempt: bool,
 }
 
 /// One source of a route, compiled.

@@ -213,6 +213,9 @@ impl Reloader {
         let generation = next.generation;
         self.shared.live.swap(Arc::new(next));
         self.logs.apply(&server.telemetry);
+        if let Some(audit) = &self.shared.audit {
+            audit.resize(server.background.audit);
+        }
         self.forget_removed();
         tracing::info!(generation, result, changes = ?status.changes, "configuration in force");
         self.tell_applied(&status);

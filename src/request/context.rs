@@ -18,11 +18,14 @@ use crate::live::Snapshot;
 use crate::plan::RequestValues;
 use crate::policy::deadline;
 use crate::policy::deadline::RequestLimits;
+use crate::policy::pressure::Level;
 use crate::policy::priority::Priority;
 use crate::record::AuditQueue;
+use crate::record::BackgroundGauges;
 use crate::record::Events;
 use crate::record::Metrics;
 use crate::record::Stage;
+use crate::request::background::Refreshes;
 use crate::request::error::Problem;
 use crate::request::trail::Trail;
 
@@ -35,6 +38,21 @@ pub(crate) struct Shared {
     pub(crate) audit: Option<AuditQueue>,
     pub(crate) events: Events,
     pub(crate) tasks: Tasks,
+    /// What is to be fetched behind the replies.
+    pub(crate) refreshes: Refreshes,
+}
+
+impl Shared {
+    /// The queues of work behind the replies.
+    pub(crate) fn background(&self) -> Vec<BackgroundGauges> {
+        let refresh = self.refreshes.gauges(&self.live.load().plan.server.background.refresh);
+        std::iter::once(refresh).chain(self.audit.as_ref().map(AuditQueue::gauges)).collect()
+    }
+
+    /// How hard the machine is pressed: at `High` and above there are no refreshes and no hedges.
+    pub(crate) fn pressure_level(&self) -> Level {
+        self.live.load().overload.level(self.clock.now())
+    }
 }
 
 /// A request as it came in.

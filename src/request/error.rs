@@ -18,6 +18,8 @@ use crate::live::Failure;
 use crate::plan::ParamError;
 use crate::policy::breaker::retry_after_s;
 use crate::policy::outcome::Kind;
+use crate::policy::priority::Priority;
+use crate::policy::shedding::Shed;
 use crate::request::context::Ask;
 use crate::request::envelope::Writer;
 use crate::request::reply::After;
@@ -142,6 +144,28 @@ impl Problem {
         let detail =
             format!("`sources` names none; name some of: {}; or leave it out, to have them all", known.join(", "));
         Self::new(StatusCode::BAD_REQUEST, "bad-parameter", "Bad parameter", detail).with("parameter", "sources")
+    }
+
+    /// There is no room for the request; `detail` is what its route says instead of what was full.
+    pub(crate) fn reduced_capacity(why: Shed, priority: Priority, detail: Option<String>) -> Self {
+        let detail = detail.unwrap_or_else(|| {
+            let full = match why {
+                Shed::Pressure => "the machine is pressed hard, and requests of this priority are turned away",
+                Shed::InFlight => "as many requests are under way as one of this priority may find",
+                Shed::QueueFull => "too many requests wait for their turn",
+                Shed::QueueTimeout | Shed::Sojourn | Shed::Deadline => "its turn did not come in time",
+                Shed::RouteInFlight => "as many requests of this route are under way as it may have",
+                Shed::RouteBulkhead => "this route is busy, and no place came free in time",
+            };
+            format!("{full}; come back after `Retry-After`")
+        });
+        let problem = Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "temporary-reduced-capacity",
+            "Temporarily reduced capacity",
+            detail,
+        );
+        problem.registered().with("reason", why.as_str()).with("priority", priority.as_str())
     }
 
     pub(crate) fn internal() -> Self {

@@ -104,8 +104,8 @@ impl Refresh {
         Self { flight, due }
     }
 
-    /// Starts it, if it need not wait for anything: whoever asks now comes first.
-    pub(crate) fn start(self) {
+    /// Fetches it, if it need not wait for anything: whoever asks now comes first.
+    pub(crate) async fn run(self) {
         let Self { mut flight, due } = self;
         let now = flight.shared.clock.now();
         flight.started = now;
@@ -116,7 +116,7 @@ impl Refresh {
         let Ok(entered) = admission::try_enter(bid) else { return };
         if let Some(lead) = due.begin(now) {
             flight.entered = Some(entered);
-            start_led(flight, lead);
+            led(flight, lead).await;
         }
     }
 }
@@ -178,17 +178,20 @@ pub(crate) fn refused(source: &LiveSource, now: Moment) -> Result<(), Arc<Failur
 }
 
 /// Starts a flight that others may join; its end is published through `lead`.
-pub(crate) fn start_led(mut flight: Flight, lead: Lead) {
-    flight.known = lead.known();
+pub(crate) fn start_led(flight: Flight, lead: Lead) {
     let tasks = flight.shared.tasks.clone();
-    drop(tasks.spawn(async move {
-        let clock = flight.shared.clock;
-        let shield = AtomicBool::new(false);
-        let result = shielded(pin!(attempts::fly(flight, &shield)), lead.abandoned(), &shield).await;
-        if let Some(result) = result {
-            lead.complete(result, clock.now());
-        }
-    }));
+    drop(tasks.spawn(led(flight, lead)));
+}
+
+/// Makes the call, until nobody wants it any more.
+async fn led(mut flight: Flight, lead: Lead) {
+    flight.known = lead.known();
+    let clock = flight.shared.clock;
+    let shield = AtomicBool::new(false);
+    let result = shielded(pin!(attempts::fly(flight, &shield)), lead.abandoned(), &shield).await;
+    if let Some(result) = result {
+        lead.complete(result, clock.now());
+    }
 }
 
 /// Starts a flight for one caller; it ends when that caller leaves.

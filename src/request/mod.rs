@@ -5,6 +5,9 @@ mod admit;
 mod assemble;
 mod attempt;
 mod attempts;
+mod background;
+mod brownout;
+mod capacity;
 mod context;
 mod envelope;
 mod error;
@@ -25,6 +28,7 @@ use std::sync::Arc;
 
 use http::Method;
 
+pub(crate) use background::Refreshes;
 pub(crate) use context::Ask;
 pub(crate) use context::Shared;
 pub(crate) use context::TRACEPARENT;
@@ -42,6 +46,7 @@ use crate::live::LiveRoute;
 use crate::plan::Matched;
 use crate::plan::RoutePlan;
 use crate::plan::Target;
+use crate::request::capacity::Wish;
 use crate::request::context::Context;
 use crate::request::progress::Form;
 
@@ -66,10 +71,18 @@ pub(crate) async fn run(shared: &Arc<Shared>, ask: Ask<'_>) -> Option<Reply> {
         handles.metrics.answered("refused", problem.status.as_u16(), took);
         problem.reply(&ask)
     };
-    let entry = match front::enter(shared, &snapshot, &ask, door) {
+    let mut entry = match front::enter(shared, &snapshot, &ask, door) {
         Ok(entry) => entry,
         Err(problem) => return Some(refused(problem)),
     };
+    let wish = Wish { shared, snapshot: &snapshot, ask: &ask, route, handles, priority: entry.priority };
+    match wish.enter().await {
+        Ok(room) => entry.hold(room),
+        Err(turned) => {
+            let answer = brownout::instead(&wish, path_params, turned).inspect_err(|_| entry.refund());
+            return Some(entry.leave(answer.unwrap_or_else(refused)));
+        }
+    }
     let answer = match route {
         Some(route) => match Context::admit(shared, &snapshot, &ask, path_params, route.timeout) {
             Ok(ctx) => run_route(ctx.of_priority(entry.priority), route, handles).await,

@@ -45,6 +45,8 @@ pub(crate) enum Origin {
     Cache { age: Duration, left_ms: i64 },
     /// From cache, past its time, because the call failed or was refused.
     CacheAfterError { age: Duration, left_ms: i64, waited: bool },
+    /// From cache, because the request would have been turned away otherwise.
+    CacheInBrownout { age: Duration, left_ms: i64 },
     /// An upstream call of our own was waited for.
     Fetched { stored: bool },
     /// An upstream call of our own was waited for; it said that the copy we had still holds.
@@ -112,10 +114,15 @@ impl Part {
         self.failure.is_some() && self.data.is_some()
     }
 
+    /// Whether it is a copy because the request would have been turned away otherwise.
+    pub(crate) fn is_brownout(&self) -> bool {
+        matches!(self.origin, Origin::CacheInBrownout { .. })
+    }
+
     /// Whether an upstream call was waited for.
     pub(crate) fn waited(&self) -> bool {
         match self.origin {
-            Origin::Cache { .. } | Origin::Constant | Origin::Refused => false,
+            Origin::Cache { .. } | Origin::CacheInBrownout { .. } | Origin::Constant | Origin::Refused => false,
             Origin::CacheAfterError { waited, .. } => waited,
             Origin::Fetched { .. } | Origin::Revalidated | Origin::Collapsed | Origin::Bypass => true,
         }
@@ -124,7 +131,9 @@ impl Part {
     /// The age of the data, where it came from cache.
     pub(crate) fn age(&self) -> Option<Duration> {
         match self.origin {
-            Origin::Cache { age, .. } | Origin::CacheAfterError { age, .. } => Some(age),
+            Origin::Cache { age, .. } | Origin::CacheInBrownout { age, .. } | Origin::CacheAfterError { age, .. } => {
+                Some(age)
+            }
             Origin::Fetched { .. }
             | Origin::Revalidated
             | Origin::Collapsed

@@ -221,6 +221,8 @@ mod tests {
             tag: "t".into(),
             headers: Vec::new(),
             door: crate::plan::DoorPlan::default(),
+            limits: crate::config::spec::RouteLimits::default(),
+            exempt: false,
         };
         for (accept, form) in [
             ("text/event-stream", Some(Form::Events)),

@@ -1,12 +1,16 @@
 //! The answer, and what is done once it is written.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::HeaderMap;
 use http::StatusCode;
 use tokio::sync::mpsc;
 
 use crate::base::Rope;
+use crate::policy::pressure::Level;
 use crate::record::AuditRecord;
+use crate::request::background;
 use crate::request::context::Shared;
 use crate::request::flight::Refresh;
 use crate::request::front::Pass;
@@ -41,12 +45,15 @@ impl After {
     }
 
     /// Does it: the audit record is queued, refreshes start. Needs a tokio runtime around it, and waits for nothing.
-    pub(crate) fn begin(self, shared: &Shared) {
+    pub(crate) fn begin(self, shared: &Arc<Shared>) {
         if let (Some(record), Some(queue)) = (self.audit, &shared.audit) {
             queue.push(record);
         }
-        for refresh in self.refreshes {
-            refresh.start();
+        // Under pressure, what is answered today is not fetched for tomorrow.
+        if !self.refreshes.is_empty() && shared.pressure_level() < Level::High {
+            for refresh in self.refreshes {
+                background::push(shared, refresh);
+            }
         }
         drop(self.pass);
     }

@@ -389,7 +389,7 @@ fn hit(
     }
 }
 
-fn left_ms(entry: &Entry, settings: Option<&CacheSettings>, age: Duration) -> i64 {
+pub(crate) fn left_ms(entry: &Entry, settings: Option<&CacheSettings>, age: Duration) -> i64 {
     let ttl = settings.map_or(Duration::ZERO, |settings| entry.ttl(settings));
     let millis = |length: Duration| i64::try_from(length.as_millis()).unwrap_or(i64::MAX);
     millis(ttl) - millis(age)

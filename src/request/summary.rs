@@ -33,18 +33,19 @@ impl Summary {
     pub(crate) fn of(placed: &[Placed<'_>]) -> Self {
         let mut parts = placed.iter().map(|(_, part)| part);
         let waited = parts.clone().any(|part| part.waited());
-        let some_from_cache = parts.clone().any(|part| matches!(part.origin, Origin::Cache { .. }));
-        let all_held = parts
-            .clone()
-            .filter(|part| part.data.is_some())
-            .all(|part| matches!(part.origin, Origin::Cache { .. } | Origin::Constant) && part.failure.is_none());
+        let some_from_cache =
+            parts.clone().any(|part| matches!(part.origin, Origin::Cache { .. } | Origin::CacheInBrownout { .. }));
+        let all_held = parts.clone().filter(|part| part.data.is_some()).all(|part| {
+            matches!(part.origin, Origin::Cache { .. } | Origin::CacheInBrownout { .. } | Origin::Constant)
+                && part.failure.is_none()
+        });
         let cached = !waited && some_from_cache && all_held;
         let via_cache = |part: &&Part| part.is_degraded() && matches!(part.origin, Origin::CacheAfterError { .. });
         let mode = if parts.clone().any(|part| part.data.is_none()) {
             "partial"
         } else if parts.clone().any(|part| part.is_degraded() && !via_cache(part)) {
             "degraded_fallback"
-        } else if parts.clone().any(via_cache) {
+        } else if parts.clone().any(|part| via_cache(part) || part.is_brownout()) {
             "degraded_cache"
         } else if cached {
             "cached"
@@ -98,6 +99,9 @@ fn insert(headers: &mut HeaderMap, name: HeaderName, text: String) {
 
 /// `news;reason=attempt_timeout;via=stale`; nothing for a part that has no data or is not degraded.
 fn degraded_member(plan: &PartPlan, part: &Part) -> Option<String> {
+    if part.is_brownout() {
+        return Some(format!("{};reason=shed;via=cache", plan.alias));
+    }
     let failure = part.failure.as_ref().filter(|_| part.data.is_some())?;
     let via = part.fallback.as_ref().map_or("stale", |note| note.via);
     Some(format!("{};reason={};via={via}", plan.alias, failure.kind.as_str()))
@@ -107,7 +111,9 @@ fn degraded_member(plan: &PartPlan, part: &Part) -> Option<String> {
 fn cache_status(placed: &[Placed<'_>], cached: bool) -> Option<String> {
     let parts = || placed.iter().map(|(_, part)| part);
     let left_ms = parts().filter_map(|part| match part.origin {
-        Origin::Cache { left_ms, .. } | Origin::CacheAfterError { left_ms, .. } => Some(left_ms),
+        Origin::Cache { left_ms, .. }
+        | Origin::CacheInBrownout { left_ms, .. }
+        | Origin::CacheAfterError { left_ms, .. } => Some(left_ms),
         Origin::Fetched { .. }
         | Origin::Revalidated
         | Origin::Collapsed

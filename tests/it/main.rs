@@ -33,6 +33,7 @@ mod quotas;
 mod reloading;
 mod retries;
 mod security;
+mod shedding;
 mod surface;
 mod testing;
 mod upstream_says;

@@ -22,6 +22,7 @@ mod retry;
 mod rooted;
 mod route;
 mod server;
+mod shedding;
 mod source;
 mod url;
 

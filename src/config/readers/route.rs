@@ -20,6 +20,7 @@ use crate::config::readers::limits;
 use crate::config::readers::projection;
 use crate::config::readers::request::header_key;
 use crate::config::readers::rooted;
+use crate::config::readers::shedding;
 use crate::config::route_path;
 use crate::config::similar;
 use crate::config::spec::PartSpec;
@@ -83,6 +84,7 @@ pub(crate) fn route(node: &Node, at: &At<'_>, findings: &mut Findings) -> Option
         min_sources,
         max_parallel: node.count("max_parallel").and_then(NonZeroU32::new),
         cache_key: node.word("cache_key").map_or_else(|| text.clone(), str::to_owned),
+        limits: shedding::route_limits(node, at, findings),
         headers: headers(node, at, findings),
         auth: access::wanted(node),
         rate_limit: limits::of_route(node, &known_as(node, &text), at, findings),

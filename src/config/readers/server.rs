@@ -17,6 +17,7 @@ use crate::config::node::Scalar;
 use crate::config::readers::access;
 use crate::config::readers::events;
 use crate::config::readers::limits;
+use crate::config::readers::shedding;
 use crate::config::spec::ClientSpec;
 use crate::config::spec::Database;
 use crate::config::spec::DeadlineSpec;
@@ -71,6 +72,8 @@ pub(crate) fn server(node: &Node, base: &Path, included: &Included, findings: &m
         auth: access::access(node, findings),
         trusted_proxies: networks(node.get("trusted_proxies")),
         rate_limits: limits::limits(node, findings),
+        load_shedding: shedding::load_shedding(node, findings),
+        background: shedding::background(node, findings),
         cache: store(block("cache")),
         client: client(block("client"), base, included, findings),
         reload: reload(block("reload")),

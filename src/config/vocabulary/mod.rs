@@ -12,6 +12,7 @@ mod policies;
 mod retry;
 mod route;
 mod server;
+mod shedding;
 mod source;
 mod test;
 

@@ -5,6 +5,8 @@ use crate::config::vocabulary::Kind;
 use crate::config::vocabulary::access::PRIORITIES;
 use crate::config::vocabulary::key;
 use crate::config::vocabulary::limits::ROUTE_LIMIT;
+use crate::config::vocabulary::shedding::ROUTE_BULKHEAD;
+use crate::config::vocabulary::shedding::ROUTE_SHEDDING;
 
 /// A `route:` document.
 pub(crate) static ROUTE: Block = Block {
@@ -32,6 +34,8 @@ pub(crate) static ROUTE: Block = Block {
         key("max_parallel", Kind::Whole { min: 1, max: 10_000 }, "", "its parts in flight at once; without it, all")
             .nullable(),
         key("cache_key", Kind::Text, "(the path)", "tag of the entries fetched for it, for `POST /cache/invalidate`"),
+        key("bulkhead", Kind::Block(&ROUTE_BULKHEAD), "", "so many of its requests at a time, the rest wait"),
+        key("load_shedding", Kind::Block(&ROUTE_SHEDDING), "", "so many of its requests at a time, by priority"),
         key("headers", Kind::Map(&Kind::Scalar), "{}", "added to the answer"),
         key(
             "auth",
@@ -44,7 +48,7 @@ pub(crate) static ROUTE: Block = Block {
         key("priority", PRIORITIES, "(normal)", "how important its requests are, where they do not say it themselves"),
     ],
     also: None,
-    not_yet: &["bulkhead", "load_shedding", "fallback"],
+    not_yet: &["fallback"],
 };
 
 static PART: Block = Block {

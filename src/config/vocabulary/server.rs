@@ -7,6 +7,8 @@ use crate::config::vocabulary::POLICIES;
 use crate::config::vocabulary::access::ACCESS;
 use crate::config::vocabulary::key;
 use crate::config::vocabulary::limits::LIMIT;
+use crate::config::vocabulary::shedding::BACKGROUND;
+use crate::config::vocabulary::shedding::LOAD_SHEDDING;
 
 const COUNT: Kind = Kind::Whole { min: 1, max: 10_000_000 };
 const COUNT_OR_NONE: Kind = Kind::Whole { min: 0, max: 10_000_000 };
@@ -43,6 +45,9 @@ pub(crate) static SERVER: Block = Block {
             "[]",
             "networks of proxies whose `X-Forwarded-For` is believed",
         ),
+        key("load_shedding", Kind::Block(&LOAD_SHEDDING), "{}", "turns requests away, so that the others are answered")
+            .or_off(),
+        key("background", Kind::Block(&BACKGROUND), "{}", "bounds of the queues of work behind the replies"),
         key("cache", Kind::Block(&STORE), "{}", "bounds of the in-memory store; a source's cache is its own `cache`"),
         key("client", Kind::Block(&CLIENT), "{}", "the HTTP client that all sources share"),
         key("reload", Kind::Block(&RELOAD), "{}", "how changes of these files are seen and applied"),
@@ -51,7 +56,7 @@ pub(crate) static SERVER: Block = Block {
         key("defaults", Kind::Block(&POLICIES), "{}", "policies of every source; a source's own key wins, key by key"),
     ],
     also: None,
-    not_yet: &["tls", "redis", "load_shedding", "background", "webhooks"],
+    not_yet: &["tls", "redis", "webhooks"],
 };
 
 static ADMIN: Block = Block {

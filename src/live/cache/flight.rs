@@ -142,10 +142,11 @@ impl Flight {
         self.waiters.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// One waiter goes. The last one may take the flight with it; a refresh never had any, and flies on.
-    pub(super) fn leave(&self) {
+    /// One waiter goes. The last one may take the flight with it, and does when the machine is pressed; a refresh never
+    /// had any, and flies on.
+    pub(super) fn leave(&self, pressed: bool) {
         let was_last = self.waiters.fetch_sub(1, Ordering::AcqRel) == 1;
-        let wanted_anyway = matches!(self.errand, Errand::Refresh(_)) || !self.terms.cancels;
+        let wanted_anyway = matches!(self.errand, Errand::Refresh(_)) || !(self.terms.cancels || pressed);
         if was_last && !wanted_anyway && !self.has_landed() {
             self.abandoned.store(true, Ordering::Release);
             self.left.notify_one();
@@ -199,7 +200,7 @@ impl Waiter {
 impl Drop for Waiter {
     fn drop(&mut self) {
         if !self.flight.has_landed() {
-            self.shared.registry.leave(&self.flight);
+            self.shared.registry.leave(&self.flight, self.shared.pressed.load(Ordering::Relaxed));
         }
     }
 }

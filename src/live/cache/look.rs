@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -44,6 +45,8 @@ pub(super) struct Shared {
     pub(super) generations: Generations,
     pub(super) totals: Totals,
     pub(super) upkeep: Mutex<Upkeep>,
+    /// The machine is pressed: what nobody waits for any more is not worth finishing.
+    pub(super) pressed: AtomicBool,
 }
 
 /// One question to the cache.
@@ -120,6 +123,7 @@ impl Cache {
                 generations: Generations::default(),
                 totals: Totals::default(),
                 upkeep: Mutex::default(),
+                pressed: AtomicBool::new(false),
             }),
         }
     }

@@ -47,9 +47,9 @@ impl Registry {
     }
 
     /// One waiter goes.
-    pub(super) fn leave(&self, flight: &Flight) {
+    pub(super) fn leave(&self, flight: &Flight, pressed: bool) {
         let _airspace = self.airspace(&flight.key);
-        flight.leave();
+        flight.leave(pressed);
     }
 
     /// Dooms all flights that are as said. Those that take off after this have their shard's later stamp.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::base::Moment;
@@ -41,6 +42,11 @@ pub(super) struct Upkeep {
 }
 
 impl Cache {
+    /// Whether the machine is pressed: from now on a call ends when nobody waits for it any more.
+    pub(crate) fn press(&self, pressed: bool) {
+        self.shared.pressed.store(pressed, Ordering::Relaxed);
+    }
+
     /// Makes all that the scope covers untrue: a look that starts after this returned sees nothing whose flight began
     /// before it. Flights in the air go on for those who wait already, and store nothing.
     pub(crate) fn invalidate(&self, scope: &Scope) -> Invalidated {

@@ -14,13 +14,19 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use crate::policy::watermark::Marks;
+use crate::policy::watermark::Tide;
+use crate::policy::watermark::WaterMark;
+use crate::record::BackgroundGauges;
+use crate::record::Events;
 use crate::record::audit::AuditRecord;
-
-/// Records kept while the database is slow or away: about 40 MB, or 100 seconds at 1,000 requests a second.
-const MAX_PENDING: usize = 100_000;
+use crate::record::tell_tide;
 
 /// Records written by one transaction: more gains no speed, and delays what is read from the log.
 pub(super) const MAX_BATCH: usize = 1_000;
+
+/// Its name among the background queues.
+const QUEUE: &str = "audit";
 
 /// How long a batch is collected when there is little to write.
 const COLLECT: Duration = Duration::from_millis(200);
@@ -31,7 +37,8 @@ pub(crate) struct AuditQueue(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    bound: usize,
+    /// Where its water marks are told of; `None`: nowhere.
+    events: Option<Events>,
     state: Mutex<State>,
     /// Told when the queue gets its first record.
     some: Notify,
@@ -42,13 +49,15 @@ struct Shared {
     failed_batches: AtomicU64,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
+    /// Its bound: the default is about 40 MB, or 100 seconds at 1,000 requests a second.
+    marks: Marks,
     chunks: VecDeque<Vec<AuditRecord>>,
     /// An empty chunk that the writer gave back, so that a steady load allocates nothing.
     spare: Option<Vec<AuditRecord>>,
     /// Records in the chunks and in the writer's hand.
-    pending: usize,
+    mark: WaterMark,
     closed: bool,
 }
 
@@ -73,16 +82,12 @@ enum Pushed {
 }
 
 impl AuditQueue {
-    /// An empty queue of the usual bound.
-    pub(crate) fn new() -> Self {
-        Self::with_bound(MAX_PENDING)
-    }
-
-    /// An empty queue that holds at most `bound` records.
-    pub(crate) fn with_bound(bound: usize) -> Self {
+    /// An empty queue with these bounds, which tells of its water marks there.
+    pub(crate) fn new(marks: Marks, events: Option<Events>) -> Self {
+        let state = State { marks, chunks: VecDeque::new(), spare: None, mark: WaterMark::default(), closed: false };
         Self(Arc::new(Shared {
-            bound,
-            state: Mutex::default(),
+            events,
+            state: Mutex::new(state),
             some: Notify::new(),
             full: Notify::new(),
             written: AtomicU64::new(0),
@@ -93,20 +98,50 @@ impl AuditQueue {
 
     /// Queues a record; drops and counts it when the queue is full. Never waits for the database.
     pub(crate) fn push(&self, record: AuditRecord) {
-        match self.lock().push(record, self.0.bound) {
-            Ok(Pushed::First) => self.0.some.notify_one(),
-            Ok(Pushed::Full) => self.0.full.notify_one(),
-            Ok(Pushed::Between) => {}
+        // The guard ends with the expression, so that nothing below is done under the lock.
+        let pushed = self.lock().push(record);
+        match pushed {
+            Ok((what, tide)) => {
+                match what {
+                    Pushed::First => self.0.some.notify_one(),
+                    Pushed::Full => self.0.full.notify_one(),
+                    Pushed::Between => {}
+                }
+                self.tell(tide);
+            }
             Err(_refused) => {
                 self.0.dropped.fetch_add(1, Ordering::Relaxed);
             }
         }
     }
 
+    /// Other bounds hold from now on; what is there stays.
+    pub(crate) fn resize(&self, marks: Marks) {
+        let tide = {
+            let mut state = self.lock();
+            state.marks = marks;
+            state.mark.look(marks).map(|tide| (tide, state.mark.pending()))
+        };
+        self.tell(tide);
+    }
+
+    /// How full it is.
+    pub(crate) fn gauges(&self) -> BackgroundGauges {
+        let dropped = self.0.dropped.load(Ordering::Relaxed);
+        let state = self.lock();
+        BackgroundGauges {
+            queue: QUEUE,
+            pending: state.mark.pending().into(),
+            max_pending: state.marks.max_pending.into(),
+            active: state.mark.is_active(),
+            dropped,
+        }
+    }
+
     /// How it fares.
     pub(crate) fn counts(&self) -> AuditCounts {
         AuditCounts {
-            pending: u64::try_from(self.lock().pending).unwrap_or(u64::MAX),
+            pending: self.lock().mark.pending().into(),
             written: self.0.written.load(Ordering::Relaxed),
             dropped: self.0.dropped.load(Ordering::Relaxed),
             failed_batches: self.0.failed_batches.load(Ordering::Relaxed),
@@ -160,9 +195,20 @@ impl AuditQueue {
     }
 
     fn settle(&self, count: usize, as_what: &AtomicU64) {
-        let mut state = self.lock();
-        state.pending = state.pending.saturating_sub(count);
+        let tide = {
+            let mut state = self.lock();
+            let marks = state.marks;
+            let tide = state.mark.leave(u32::try_from(count).unwrap_or(u32::MAX), marks);
+            tide.map(|tide| (tide, state.mark.pending()))
+        };
+        self.tell(tide);
         as_what.fetch_add(u64::try_from(count).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    fn tell(&self, tide: Option<(Tide, u32)>) {
+        if let (Some(tide), Some(events)) = (tide, &self.0.events) {
+            tell_tide(events, QUEUE, tide);
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -173,22 +219,24 @@ impl AuditQueue {
 impl State {
     /// Gives the record back when there is no room, so that it is freed outside the lock.
     #[expect(clippy::result_large_err, reason = "moved once, on the way out of the lock")]
-    fn push(&mut self, record: AuditRecord, bound: usize) -> Result<Pushed, AuditRecord> {
-        if self.closed || self.pending >= bound {
+    fn push(&mut self, record: AuditRecord) -> Result<(Pushed, Option<(Tide, u32)>), AuditRecord> {
+        if self.closed {
             return Err(record);
         }
-        self.pending += 1;
+        // A record that is not taken is lost: as long as there is any room, it is.
+        let Ok(tide) = self.mark.force(self.marks) else { return Err(record) };
+        let tide = tide.map(|tide| (tide, self.mark.pending()));
         if let Some(chunk) = self.chunks.back_mut()
             && chunk.len() < MAX_BATCH
         {
             chunk.push(record);
-            return Ok(if chunk.len() == MAX_BATCH { Pushed::Full } else { Pushed::Between });
+            return Ok((if chunk.len() == MAX_BATCH { Pushed::Full } else { Pushed::Between }, tide));
         }
         let first = self.chunks.is_empty();
         let mut chunk = self.spare.take().unwrap_or_default();
         chunk.push(record);
         self.chunks.push_back(chunk);
-        Ok(if first { Pushed::First } else { Pushed::Between })
+        Ok((if first { Pushed::First } else { Pushed::Between }, tide))
     }
 
     fn has_full_batch(&self) -> bool {
@@ -201,6 +249,9 @@ mod tests {
     use std::time::SystemTime;
 
     use super::*;
+    use crate::policy::watermark::BACKGROUND;
+
+    const MARKS: Marks = BACKGROUND.audit;
 
     fn record(id: usize) -> AuditRecord {
         AuditRecord {
@@ -223,7 +274,7 @@ mod tests {
 
     #[test]
     fn a_full_queue_drops_the_newest_and_counts_it() {
-        let queue = AuditQueue::with_bound(3);
+        let queue = AuditQueue::new(Marks { max_pending: 3, high_water_mark: 2, low_water_mark: 1 }, None);
         (0..5).for_each(|id| queue.push(record(id)));
         let full = AuditCounts { pending: 3, dropped: 2, ..AuditCounts::default() };
         assert_eq!(queue.counts(), full);
@@ -238,7 +289,7 @@ mod tests {
 
     #[test]
     fn batches_come_in_order_and_none_is_larger_than_a_batch() {
-        let queue = AuditQueue::new();
+        let queue = AuditQueue::new(MARKS, None);
         (0..2 * MAX_BATCH + 1).for_each(|id| queue.push(record(id)));
         let batches = [queue.take(), queue.take(), queue.take(), queue.take()];
         assert_eq!(batches.each_ref().map(Vec::len), [MAX_BATCH, MAX_BATCH, 1, 0]);
@@ -247,7 +298,7 @@ mod tests {
 
     #[test]
     fn a_closed_queue_gives_up_what_it_holds_and_what_comes() {
-        let queue = AuditQueue::new();
+        let queue = AuditQueue::new(MARKS, None);
         queue.push(record(0));
         queue.close();
         queue.push(record(1));
@@ -257,7 +308,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_batch_is_collected_for_a_while_unless_it_is_full() {
-        let queue = AuditQueue::new();
+        let queue = AuditQueue::new(MARKS, None);
         let start = crate::base::Clock::start();
         queue.push(record(0));
         queue.collected().await;

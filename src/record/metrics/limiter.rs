@@ -15,6 +15,14 @@ pub(crate) fn of_source(name: &Name) -> String {
     format!("{OF_SOURCE}{name}")
 }
 
+/// How the names of limiters of routes begin.
+pub(super) const OF_ROUTE: &str = "route:";
+
+/// The name of a route's bulkhead: `route:/cities/{city}`.
+pub(crate) fn of_route(path: &str) -> String {
+    format!("{OF_ROUTE}{path}")
+}
+
 /// The histogram of one limiter.
 #[derive(Debug, Default)]
 pub(crate) struct LimiterMetrics {

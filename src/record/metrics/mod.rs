@@ -7,6 +7,7 @@
 
 mod events;
 mod access;
+mod background;
 mod family;
 mod labels;
 mod limiter;
@@ -19,15 +20,19 @@ mod route;
 mod scrape;
 mod series;
 mod server;
+mod shedding;
 mod source;
 mod timing;
 
+pub(crate) use background::BackgroundGauges;
+pub(crate) use background::tell_tide;
 pub(crate) use labels::AccessResult;
 pub(crate) use labels::CacheResult;
 pub(crate) use labels::ReloadResult;
 pub(crate) use labels::Role;
 pub(crate) use labels::Stage;
 pub(crate) use limiter::LimiterMetrics;
+pub(crate) use limiter::of_route as limiter_of_route;
 pub(crate) use limiter::of_source as limiter_of_source;
 pub(crate) use limits::AdaptiveGauges;
 pub(crate) use limits::RateGauges;
@@ -42,6 +47,7 @@ pub(crate) use scrape::ConfigGauges;
 pub(crate) use scrape::LimiterGauges;
 pub(crate) use scrape::Scrape;
 pub(crate) use server::ServerMetrics;
+pub(crate) use shedding::LoadGauges;
 pub(crate) use source::SourceMetrics;
 
 use std::sync::Arc;
@@ -55,6 +61,8 @@ pub(crate) struct Metrics {
     /// What belongs to no source, route or limiter.
     pub(crate) server: ServerMetrics,
     pub(crate) access: access::AccessMetrics,
+    /// What was turned away.
+    pub(crate) shedding: shedding::SheddingMetrics,
     sources: Owners<source::SourceSeries>,
     routes: Owners<RouteMetrics>,
     limiters: Owners<LimiterMetrics>,
@@ -87,6 +95,11 @@ impl Metrics {
         self.limiters.of(&limiter::of_source(name))
     }
 
+    /// What the bulkhead of a route counts into.
+    pub(crate) fn route_limiter(&self, path: &str) -> Arc<LimiterMetrics> {
+        self.limiters.of(&limiter::of_route(path))
+    }
+
     /// Forgets the sources that are not listed. Whoever still holds one counts on unseen, so none comes back.
     pub(crate) fn retain_sources(&self, names: &[Name]) {
         self.sources.retain(|name| names.iter().any(|kept| kept.as_str() == name));
@@ -97,6 +110,8 @@ impl Metrics {
     /// Forgets the routes that are not listed.
     pub(crate) fn retain_routes(&self, paths: &[&str]) {
         self.routes.retain(|path| paths.contains(&path));
+        let route_of = |limiter: &str| limiter.strip_prefix(limiter::OF_ROUTE).map(str::to_owned);
+        self.limiters.retain(|name| route_of(name).is_none_or(|path| paths.contains(&path.as_str())));
     }
 
     /// The page of `GET /metrics`, to be sent as [`CONTENT_TYPE`].
@@ -107,6 +122,7 @@ impl Metrics {
         limiter::families(&self.limiters.all(), &mut families);
         self.server.families(&mut families);
         self.access.families(&mut families);
+        self.shedding.families(&mut families);
         scrape.families(&mut families);
         page::render(families)
     }

@@ -12,6 +12,8 @@ use crate::policy::breaker::DenyReason;
 use crate::policy::limiter::LimiterCounts;
 use crate::record::audit::AuditCounts;
 use crate::record::events::EventCounts;
+use crate::record::metrics::background;
+use crate::record::metrics::background::BackgroundGauges;
 use crate::record::metrics::family::Family;
 use crate::record::metrics::family::Labels;
 use crate::record::metrics::family::alone;
@@ -22,6 +24,7 @@ use crate::record::metrics::quota;
 use crate::record::metrics::quota::QuotaGauges;
 use crate::record::metrics::retry;
 use crate::record::metrics::retry::BudgetGauge;
+use crate::record::metrics::shedding::LoadGauges;
 
 /// The state of everything that is not counted here, at one moment.
 #[derive(Debug)]
@@ -44,6 +47,10 @@ pub(crate) struct Scrape {
     pub(crate) events: EventCounts,
     /// The configuration in force.
     pub(crate) config: ConfigGauges,
+    /// The requests under way, and how hard the machine is pressed.
+    pub(crate) load: LoadGauges,
+    /// The queues of work behind the replies.
+    pub(crate) background: Vec<BackgroundGauges>,
     /// Client connections now.
     pub(crate) connections: u64,
     /// When the process started.
@@ -68,7 +75,7 @@ pub(crate) struct BreakerGauge {
 /// One limiter.
 #[derive(Debug, Clone)]
 pub(crate) struct LimiterGauges {
-    /// Its name: `global`, `source:weather`.
+    /// Its name: `global`, `source:weather`, `route:/cities`.
     pub(crate) limiter: String,
     /// Permits out.
     pub(crate) active: u64,
@@ -117,6 +124,8 @@ impl Scrape {
         self.source_limits.families(families);
         quota::families(&self.quotas, families);
         self.cache.families(families);
+        self.load.families(families);
+        background::families(&self.background, families);
         if let Some(audit) = &self.audit {
             families.extend([
                 gauge("aggd_audit_pending", "Audit records not yet written", audit.pending),

@@ -21,6 +21,7 @@ use crate::record::metrics::CacheGauges;
 use crate::record::metrics::CacheResult;
 use crate::record::metrics::ConfigGauges;
 use crate::record::metrics::LimiterGauges;
+use crate::record::metrics::LoadGauges;
 use crate::record::metrics::Metrics;
 use crate::record::metrics::QuotaGauges;
 use crate::record::metrics::ReloadResult;
@@ -90,6 +91,8 @@ fn scrape() -> Scrape {
             ..EventCounts::default()
         },
         config: ConfigGauges { generation: 7, last_reload_successful: true, findings: 0 },
+        load: LoadGauges::default(),
+        background: Vec::new(),
         connections: 11,
         started: UNIX_EPOCH + Duration::from_millis(1500),
         uptime: Duration::from_secs(60),

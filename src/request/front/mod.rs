@@ -14,6 +14,7 @@ use crate::live::quota::Receipt;
 use crate::plan::DoorPlan;
 use crate::policy::keys::ApiKey;
 use crate::policy::priority::Priority;
+use crate::request::capacity::Room;
 use crate::request::context::Ask;
 use crate::request::context::Shared;
 use crate::request::error::Problem;
@@ -26,7 +27,9 @@ pub(crate) struct Entry {
     pub(crate) priority: Priority,
     /// Of its answer, whatever that will be.
     headers: Headers,
-    pass: Pass,
+    /// What it took from the limits of its client.
+    receipt: Option<Receipt>,
+    room: Room,
 }
 
 /// What a request holds from when it comes in until its answer is written, or the client has left.
@@ -34,6 +37,8 @@ pub(crate) struct Entry {
 pub(crate) struct Pass {
     /// Its places among the requests in flight of one client.
     quota: Option<Box<Receipt>>,
+    /// Its places among all requests in flight.
+    room: Room,
 }
 
 /// Lets a request in, or says why not.
@@ -56,7 +61,7 @@ pub(crate) fn enter(
         return Ok(Entry { priority, ..Entry::default() });
     }
     let (headers, receipt) = limits::take(shared, snapshot, ask, door, key, peer)?;
-    Ok(Entry { priority, headers, pass: Pass { quota: receipt.in_flight() } })
+    Ok(Entry { priority, headers, receipt: Some(receipt), room: Room::default() })
 }
 
 impl Entry {
@@ -65,15 +70,27 @@ impl Entry {
         for (name, value) in self.headers {
             reply.headers.insert(name, value);
         }
-        reply.after.pass = self.pass;
+        reply.after.pass = Pass { quota: self.receipt.and_then(Receipt::in_flight), room: self.room };
         reply
+    }
+
+    /// There is room for it, and it holds this.
+    pub(crate) fn hold(&mut self, room: Room) {
+        self.room = room;
+    }
+
+    /// There is no room for it: what it took from the limits of its client is given back.
+    pub(crate) fn refund(&mut self) {
+        if let Some(receipt) = self.receipt.take() {
+            receipt.refund();
+        }
     }
 }
 
 impl Pass {
     /// Whether it holds nothing.
     pub(crate) fn is_nothing(&self) -> bool {
-        self.quota.is_none()
+        self.quota.is_none() && self.room.is_nothing()
     }
 }
 

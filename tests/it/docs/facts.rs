@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use http::Method;
 use regex::Regex;
@@ -11,6 +12,7 @@ use crate::harness::Script;
 use crate::harness::Setup;
 use crate::harness::Upstream;
 use crate::harness::aggd;
+use crate::harness::eventually;
 use crate::harness::source;
 
 /// The cells in backquotes that begin the rows of the table under a heading.
@@ -46,7 +48,8 @@ fn assert_same(told: &BTreeSet<String>, there: &BTreeSet<String>, what: &str) {
 
 #[tokio::test]
 async fn every_metric_is_told_and_every_metric_told_is_there() {
-    let upstream = Upstream::with(&[("/a", Script::json(&1.into())), ("/b", Script::status(503))]);
+    let upstream =
+        Upstream::with(&[("/a", Script::json(&1.into())), ("/b", Script::status(503)), ("/c", Script::hang())]);
     let documents = [
         source("a", &upstream.url("/a"), "rate_limit: { rate: 100/s }\nadaptive_concurrency: { algorithm: vegas }"),
         source(
@@ -55,11 +58,25 @@ async fn every_metric_is_told_and_every_metric_told_is_there() {
             "fallback: [{ value: 1 }]\nbreaker: { failure_threshold: 2 }\nretry: { max_attempts: 2, backoff: { strategy: none } }",
         ),
     ];
+    let limited = format!(
+        "{}---\nroute: /limited\nsources: [c]\nload_shedding: {{ max_in_flight: 1 }}\n",
+        source("c", &upstream.url("/c"), "aggregate: false")
+    );
     let gateway = Setup::new()
         .server("database: sqlite://audit.db\nrate_limits: [{ name: default, rate: 100/s }]")
+        .server("load_shedding: { max_in_flight: 1, signals: { loop_lag: {} }, queue: { max_waiting: 1, queue_timeout: 1ms } }")
         .sources(&documents)
+        .file("sources.d/limited.yaml", &limited)
         .start();
     // Some are there only once there is something to count.
+    let held = tokio::spawn(gateway.ask(Method::GET, "/limited").try_send());
+    eventually(Duration::from_secs(10), "one held", async || gateway.metric("aggd_in_flight", &[]).await > 0.5).await;
+    gateway.get("/limited").await.expect(503);
+    gateway.get("/aggregate/a").await.expect(503);
+    held.abort();
+    eventually(Duration::from_secs(10), "none held", async || gateway.metric("aggd_in_flight", &[]).await < 0.5).await;
+    let signal = async || gateway.get("/metrics").await.text().contains("aggd_signal{");
+    eventually(Duration::from_secs(10), "a signal", signal).await;
     gateway.get("/aggregate").await.expect(200);
     gateway.ask(Method::GET, "/aggregate").header("x-request-timeout", "1ms").send().await.expect(504);
     gateway.reload().await.expect(200);

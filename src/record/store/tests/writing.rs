@@ -9,6 +9,8 @@ use tokio::task::JoinHandle;
 
 use crate::base::Secret;
 use crate::base::Tasks;
+use crate::policy::watermark::BACKGROUND;
+use crate::policy::watermark::Marks;
 use crate::record::audit::AuditCounts;
 use crate::record::audit::AuditQueue;
 use crate::record::audit::AuditWriter;
@@ -66,7 +68,7 @@ async fn until<F: Future<Output = bool>>(what: &str, holds: impl Fn() -> F) {
 #[tokio::test]
 async fn what_is_pushed_is_written_without_a_shutdown() {
     let database = Database::sqlite();
-    let writing = Writing::start(AuditQueue::new(), database.open(), Duration::from_secs(10));
+    let writing = Writing::start(AuditQueue::new(BACKGROUND.audit, None), database.open(), Duration::from_secs(10));
     (0..10).for_each(|second| writing.queue.push(record(second)));
     until("ten are written", async || writing.queue.counts().written == 10).await;
     assert_eq!(ids(&writing.store).await, pushed(0..10));
@@ -75,7 +77,7 @@ async fn what_is_pushed_is_written_without_a_shutdown() {
 #[tokio::test]
 async fn a_shutdown_writes_what_is_left_in_order_and_once() {
     let database = Database::sqlite();
-    let queue = AuditQueue::new();
+    let queue = AuditQueue::new(BACKGROUND.audit, None);
     (0..2345).for_each(|second| queue.push(record(second)));
     let writing = Writing::start(queue, database.open(), Duration::from_secs(30));
     let late = writing.queue.clone();
@@ -90,7 +92,11 @@ async fn a_shutdown_writes_what_is_left_in_order_and_once() {
 async fn a_database_that_comes_late_gets_everything_that_fits_in_order_and_once() {
     let mut server = Postgres::stopped();
     let store = Store::postgres(&Secret::new(server.url())).unwrap();
-    let writing = Writing::start(AuditQueue::with_bound(50), store, Duration::from_secs(30));
+    let writing = Writing::start(
+        AuditQueue::new(Marks { max_pending: 50, high_water_mark: 40, low_water_mark: 10 }, None),
+        store,
+        Duration::from_secs(30),
+    );
     (0..60).for_each(|second| writing.queue.push(record(second)));
     assert_eq!(writing.queue.counts(), AuditCounts { pending: 50, dropped: 10, ..AuditCounts::default() });
     server.start_again();
@@ -111,7 +117,7 @@ async fn a_database_that_comes_late_gets_everything_that_fits_in_order_and_once(
 async fn a_shutdown_without_a_database_ends_in_time_and_counts_what_is_lost() {
     let server = Postgres::stopped();
     let store = Store::postgres(&Secret::new(server.url())).unwrap();
-    let writing = Writing::start(AuditQueue::new(), store, Duration::from_millis(300));
+    let writing = Writing::start(AuditQueue::new(BACKGROUND.audit, None), store, Duration::from_millis(300));
     (0..3).for_each(|second| writing.queue.push(record(second)));
     let ended = tokio::time::timeout(Duration::from_secs(20), writing.end()).await;
     let (counts, _store) = ended.expect("it did not end");
