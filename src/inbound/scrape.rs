@@ -60,11 +60,7 @@ fn source_limits(snapshot: &Snapshot, now: Moment) -> SourceLimitGauges {
     SourceLimitGauges { rates: rates.collect(), adaptive: adaptive.collect() }
 }
 
-/// The metrics page.
-pub(crate) fn text(server: &Server) -> String {
-    let snapshot = server.shared.live.load();
-    let clock = &server.shared.clock;
-    let now = clock.now();
+fn breakers(snapshot: &Snapshot, now: Moment) -> Vec<BreakerGauge> {
     let called = snapshot.sources.iter().filter(|source| matches!(source.plan.call, CallPlan::Http(_)));
     let breakers = called.map(|source| BreakerGauge {
         source: source.plan.name.clone(),
@@ -72,18 +68,30 @@ pub(crate) fn text(server: &Server) -> String {
         state: source.view(now).state,
         counts: source.circuit.counts(),
     });
+    breakers.collect()
+}
+
+fn budgets(snapshot: &Snapshot, now: Moment) -> Vec<BudgetGauge> {
     let budgets = snapshot.sources.iter().filter_map(|source| {
         let balance = source.budget_balance(now)?;
         Some(BudgetGauge { source: source.plan.name.clone(), balance })
     });
+    budgets.collect()
+}
+
+/// The metrics page.
+pub(crate) fn text(server: &Server) -> String {
+    let snapshot = server.shared.live.load();
+    let clock = &server.shared.clock;
+    let now = clock.now();
     let limits = snapshot.plan.server.cache;
     let counted = snapshot.cache.counters();
     let load = server.status.last();
     let uptime = now.since(server.started);
     let scrape = Scrape {
         quotas: snapshot.quotas.iter().map(|quota| quota_gauges(quota)).collect(),
-        breakers: breakers.collect(),
-        budgets: budgets.collect(),
+        breakers: breakers(&snapshot, now),
+        budgets: budgets(&snapshot, now),
         limiters: limiters(&snapshot).into_iter().chain(load::bulkheads(&snapshot)).collect(),
         source_limits: source_limits(&snapshot, now),
         load: load::gauges(&snapshot, now),

@@ -128,6 +128,7 @@ fn samples(page: &str) -> BTreeMap<&str, f64> {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one list")]
 fn every_number_of_the_scrape_is_on_the_page() {
     let (metrics, _news) = everything();
     let page = metrics.encode(&scrape());

@@ -40,8 +40,7 @@ ok    the good one
 FAIL  the bad one (step 2 of 3, request 1 of 3)
       `steps[1].expect.json` is not so
        --> sources.d/main.yaml:23:18
-          {
-            \"a\": {
+          …
               \"v\": 1,
               \"w\": [
                 1,
