@@ -23,9 +23,9 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    /// With room for this much text of our own, and for so many parts.
-    pub(crate) fn with_capacity(text: usize, parts: usize) -> Self {
-        Self { rope: Rope::with_capacity(text, parts) }
+    /// With room for this much that is not shared.
+    pub(crate) fn with_capacity(text: usize) -> Self {
+        Self { rope: Rope::with_capacity(text) }
     }
 
     /// JSON text as it is.
@@ -65,8 +65,11 @@ impl Writer {
 
 /// The whole envelope.
 pub(crate) fn whole(placed: &[Placed<'_>], summary: &Summary) -> Rope {
-    let around = placed.iter().map(|(plan, part)| plan.head.len() + if part.failure.is_some() { 300 } else { 80 });
-    let mut out = Writer::with_capacity(around.sum::<usize>() + 256, placed.len());
+    let room = placed.iter().map(|(plan, part)| {
+        let data = part.data.as_ref().map_or(0, |data| Rope::room(data.len()));
+        plan.head.len() + data + if part.failure.is_some() { 300 } else { 80 }
+    });
+    let mut out = Writer::with_capacity(room.sum::<usize>() + 256);
     out.text("{");
     members(&mut out, placed, summary);
     out.text("}");

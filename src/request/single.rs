@@ -161,7 +161,8 @@ fn json_headers() -> HeaderMap {
 
 /// The source's object of `results`, and `cached: false`.
 fn body(plan: &PartPlan, part: &Part) -> Rope {
-    let mut out = Writer::with_capacity(plan.head.len() + 128, 1);
+    let data = part.data.as_ref().map_or(0, |data| Rope::room(data.len()));
+    let mut out = Writer::with_capacity(plan.head.len() + data + 128);
     envelope::open_result(&mut out, plan, part);
     out.text(",\"cached\":false}");
     out.into_rope()
