@@ -33,8 +33,8 @@ pub(crate) fn given(
     at: &At<'_>,
     findings: &mut Findings,
 ) -> Vec<Given> {
-    let is_empty = node.is_map() && node.entries().is_empty();
-    if !is_by_name(node, &ANSWER) && !is_empty {
+    let is_nothing = node.is_map() && node.entries().is_empty();
+    if !is_nothing && !is_by_name(node, &ANSWER) {
         let Subject::Source(source) = &tested.subject else {
             let names: Vec<&str> = tested.parts.iter().map(|(alias, _)| alias.as_str()).collect();
             let whose = problem(codes::WRONG_TYPE, "`given` of a route says whose answer it is");
