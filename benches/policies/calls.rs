@@ -147,10 +147,15 @@ fn rates(criterion: &mut Criterion) {
     let clock = Clock::start();
     let set = unbounded_rate();
     let gate = Arc::new(RateGate::new(&set));
-    shared(criterion, "rate: a token, spent", |_| (), |()| {
-        let token = gate.acquire(&set, 1, &clock, Moment::NEVER).now_or_never().unwrap();
-        token.unwrap().spend();
-    });
+    shared(
+        criterion,
+        "rate: a token, spent",
+        |_| (),
+        |()| {
+            let token = gate.acquire(&set, 1, &clock, Moment::NEVER).now_or_never().unwrap();
+            token.unwrap().spend();
+        },
+    );
 
     let gate = Arc::new(RateGate::new(&set));
     shared(criterion, "rate: a token, given back", |_| (), |()| gate.try_acquire(1, clock.now()).is_ok());
@@ -178,18 +183,23 @@ fn together(criterion: &mut Criterion) {
     let (circuit, bulkhead, global) = (breaker(&breaker_set), gate(32), gate(100));
     let rate = Arc::new(RateGate::new(&rate_set));
     let good = outcome(Kind::Success);
-    shared(criterion, "attempt: circuit, bulkhead, rate, semaphore", |_| (), |()| {
-        let began = clock.now();
-        circuit.peek(&breaker_set, began).unwrap();
-        let place = entered(&bulkhead, &clock);
-        let token = rate.acquire(&rate_set, 1, &clock, Moment::NEVER).now_or_never().unwrap().unwrap();
-        let room = entered(&global, &clock);
-        let permit = circuit.admit(&breaker_set, clock.now(), BUDGET).permit.unwrap();
-        token.spend();
-        let change = permit.record(&breaker_set, &good, TOOK, clock.now());
-        drop((room, place));
-        change
-    });
+    shared(
+        criterion,
+        "attempt: circuit, bulkhead, rate, semaphore",
+        |_| (),
+        |()| {
+            let began = clock.now();
+            circuit.peek(&breaker_set, began).unwrap();
+            let place = entered(&bulkhead, &clock);
+            let token = rate.acquire(&rate_set, 1, &clock, Moment::NEVER).now_or_never().unwrap().unwrap();
+            let room = entered(&global, &clock);
+            let permit = circuit.admit(&breaker_set, clock.now(), BUDGET).permit.unwrap();
+            token.spend();
+            let change = permit.record(&breaker_set, &good, TOOK, clock.now());
+            drop((room, place));
+            change
+        },
+    );
 }
 
 /// A circuit as a source has it, which publishes its changes.

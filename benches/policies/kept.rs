@@ -45,10 +45,15 @@ pub(crate) fn all(criterion: &mut Criterion) {
 
     let cold = shelf.key("GET /?city=cold");
     let _first = shelf.lead(&cold);
-    shared(criterion, "cache: joins a call", |_| (), |()| match shelf.look(&cold) {
-        Look::Wait { waiter, lead: None, .. } => drop(waiter),
-        Look::Wait { lead: Some(_), .. } | Look::Hit { .. } => panic!("it was not joined"),
-    });
+    shared(
+        criterion,
+        "cache: joins a call",
+        |_| (),
+        |()| match shelf.look(&cold) {
+            Look::Wait { waiter, lead: None, .. } => drop(waiter),
+            Look::Wait { lead: Some(_), .. } | Look::Hit { .. } => panic!("it was not joined"),
+        },
+    );
 
     // Never fresh: every look begins a call. Each thread has a key of its own.
     let brief = Shelf::new(CacheSettings { ttl: Duration::ZERO, ..CACHE_DEFAULTS });
@@ -74,7 +79,8 @@ impl Shelf {
         let cache = Cache::new(Limits { max_bytes: ByteSize::mib(256), max_entries: 100_000 });
         let (source, tag) = (cache.source_mark(&weather()), cache.tag("board"));
         let body = Bytes::from(vec![b'x'; 1024]);
-        let answer = Ok(Arc::new(Fetched { body, took: Duration::from_millis(3), etag: 0, keeping: Keeping::default() }));
+        let answer =
+            Ok(Arc::new(Fetched { body, took: Duration::from_millis(3), etag: 0, keeping: Keeping::default() }));
         Self { cache, source, tag, settings, answer }
     }
 
