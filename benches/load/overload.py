@@ -6,6 +6,8 @@ from targets import aggd, sources
 PLACES = 40
 DELAY_MS = 20
 PEAK = PLACES * 1000 // DELAY_MS
+# Let in, and waiting for one of those: a place that comes free is taken at once.
+WAITING = 8
 TIMES = 10
 CONNECTIONS = 1024
 
@@ -13,8 +15,9 @@ CONNECTIONS = 1024
 def overload(bench):
     """one source of 20 ms and 40 places; as many callers, then 10 times what they ask, open loop, shedding on"""
     one = sources(bench, 1, f"&delay_ms={DELAY_MS}")
-    # 85% of it, which is what normal requests may fill, are the places that there are.
-    server = f"limits: {{ concurrency: {PLACES} }}\nload_shedding: {{ max_in_flight: {PLACES * 100 // 85 + 1} }}"
+    # Normal requests may fill 85% of it.
+    room = (PLACES + WAITING) * 100 // 85 + 1
+    server = f"limits: {{ concurrency: {PLACES} }}\nload_shedding: {{ max_in_flight: {room} }}"
     more = f"cache: off\nbulkhead: {{ max_concurrent: {PLACES} }}"
     peak, over = "aggd at its peak", f"aggd, {TIMES} times that"
     cases = [aggd(bench, "/aggregate", one, name, server=server, more=more) for name in (peak, over)]

@@ -40,11 +40,13 @@ pub(crate) struct Piece {
     rope: Rope,
     #[expect(dead_code, reason = "what counts is when it is dropped")]
     after: Option<Box<Afterwards>>,
+    #[expect(dead_code, reason = "what counts is when it is dropped")]
+    pass: Pass,
 }
 
 impl From<Rope> for Piece {
     fn from(rope: Rope) -> Self {
-        Self { rope, after: None }
+        Self { rope, after: None, pass: Pass::default() }
     }
 }
 
@@ -80,12 +82,14 @@ impl Drop for Afterwards {
 
 impl Answer {
     /// The body of a reply.
-    pub(crate) fn of_reply(shared: &Arc<Shared>, body: ReplyBody, after: After) -> Self {
+    pub(crate) fn of_reply(shared: &Arc<Shared>, body: ReplyBody, mut after: After) -> Self {
         match body {
-            ReplyBody::Whole(rope) if after.is_nothing() => Self::Whole(rope.into()),
             ReplyBody::Whole(rope) => {
-                let after = Some(Box::new(Afterwards { shared: Arc::clone(shared), after }));
-                Self::Whole(Piece { rope, after })
+                // Every request holds a place; few have more to do than to give it back.
+                let pass = std::mem::take(&mut after.pass);
+                let more = !after.is_nothing();
+                let after = more.then(|| Box::new(Afterwards { shared: Arc::clone(shared), after }));
+                Self::Whole(Piece { rope, after, pass })
             }
             ReplyBody::Progressive(pieces) => Self::Progressive { pieces, pass: after.pass },
         }

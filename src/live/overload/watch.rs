@@ -70,7 +70,7 @@ impl<S: Fn() -> Arc<Snapshot>, F: Fn() -> f64> Watch<S, F> {
                 tokio::time::sleep(IDLE).await;
                 continue;
             };
-            let lag = self.sleep(set.sample_interval).await;
+            let lag = self.sleep(set.sample_interval, snapshot.generation).await;
             let now = self.clock.now();
             memory.collect(&snapshot, &set).await;
             memory.read(&set, self.clock);
@@ -80,14 +80,14 @@ impl<S: Fn() -> Arc<Snapshot>, F: Fn() -> f64> Watch<S, F> {
         }
     }
 
-    /// Sleeps in short steps; gives the most that one of them was too long.
-    async fn sleep(&self, interval: Duration) -> Duration {
+    /// Sleeps in short steps; gives the most that one of them was too long. Ends early with the configuration.
+    async fn sleep(&self, interval: Duration, generation: u64) -> Duration {
         let mut lag = Duration::ZERO;
         let end = self.clock.now().after(interval);
         loop {
             let now = self.clock.now();
             let left = end.since(now);
-            if left.is_zero() {
+            if left.is_zero() || (self.snapshot)().generation != generation {
                 return lag;
             }
             let due = now.after(left.min(LAG_PROBE));
