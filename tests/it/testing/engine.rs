@@ -90,6 +90,28 @@ steps:
 }
 
 #[test]
+fn each_attempt_of_a_call_takes_the_next_answer() {
+    passes(
+        r#"
+source: a
+url: https://nowhere.invalid/a
+cache: off
+retry: { max_attempts: 3, backoff: { base: 200ms } }
+---
+test: the third time lucky
+source: a
+given: [{ status: 503 }, { error: reset }, { json: 3 }]
+expect: { status: ok, data: 3, calls: { a: 3 }, breaker: { a: closed } }
+---
+test: and no fourth
+source: a
+given: { status: 503 }
+expect: { status: failed, kind: server_error, calls: { a: 3 } }
+"#,
+    );
+}
+
+#[test]
 fn requests_at_the_same_time_share_a_call_and_wait_in_one_line() {
     passes(
         r#"
