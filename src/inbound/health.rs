@@ -101,6 +101,12 @@ fn limits(source: &LiveSource, now: Moment) -> Value {
         }
         body.insert("rate".into(), shown.into());
     }
+    if let Some(throttle) = &source.limits.throttle {
+        let view = throttle.view(now);
+        let rejects = (view.rejects * 1000.0).round() / 1000.0;
+        let shown = json!({"requests": view.requests, "accepts": view.accepts, "rejects": rejects});
+        body.insert("throttle".into(), shown);
+    }
     body.into()
 }
 

@@ -21,6 +21,7 @@ use crate::record::QuotaGauges;
 use crate::record::RateGauges;
 use crate::record::Scrape;
 use crate::record::SourceLimitGauges;
+use crate::record::ThrottleGauges;
 use crate::record::limiter_of_source;
 
 /// The global semaphore, and each source's bulkhead.
@@ -57,7 +58,11 @@ fn source_limits(snapshot: &Snapshot, now: Moment) -> SourceLimitGauges {
         let seen = source.limits.adaptive.as_ref()?.view();
         Some(AdaptiveGauges { source: source.plan.name.clone(), seen })
     });
-    SourceLimitGauges { rates: rates.collect(), adaptive: adaptive.collect() }
+    let throttles = snapshot.sources.iter().filter_map(|source| {
+        let seen = source.limits.throttle.as_ref()?.view(now);
+        Some(ThrottleGauges { source: source.plan.name.clone(), seen })
+    });
+    SourceLimitGauges { rates: rates.collect(), adaptive: adaptive.collect(), throttles: throttles.collect() }
 }
 
 fn breakers(snapshot: &Snapshot, now: Moment) -> Vec<BreakerGauge> {

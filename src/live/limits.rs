@@ -10,6 +10,7 @@ use crate::base::Name;
 use crate::live::adaptive::AdaptiveLimit;
 use crate::live::gate::Gate;
 use crate::live::rate::RateGate;
+use crate::live::throttle::SourceThrottle;
 use crate::policy::admission::AdmissionSettings;
 use crate::policy::rate::RateLimitSettings;
 use crate::record::Event;
@@ -25,6 +26,7 @@ pub(crate) struct SourceLimits {
     /// Sets the bulkhead's limit.
     pub(crate) adaptive: Option<AdaptiveLimit>,
     pub(crate) rate: Option<RateLimit>,
+    pub(crate) throttle: Option<SourceThrottle>,
 }
 
 /// The source's own compartment: what fills it leaves the other sources room.
@@ -76,7 +78,9 @@ impl SourceLimits {
             };
             RateLimit { gate, settings: set.clone() }
         });
-        Self { bulkhead, adaptive, rate }
+        let known = before.and_then(|before| before.throttle.as_ref());
+        let throttle = settings.throttle.map(|set| SourceThrottle::new(set, known));
+        Self { bulkhead, adaptive, rate, throttle }
     }
 }
 

@@ -16,6 +16,7 @@ mod in_flight;
 mod overload;
 mod snapshot;
 mod status;
+mod throttle;
 
 pub(crate) use adaptive::AdaptiveLimit;
 pub(crate) use carry::Carry;
@@ -42,3 +43,4 @@ pub(crate) use snapshot::LiveSource;
 pub(crate) use snapshot::Snapshot;
 pub(crate) use status::LoadStatus;
 pub(crate) use status::Status;
+pub(crate) use throttle::Throttled;

@@ -7,6 +7,7 @@ use crate::policy::adaptive::AdaptiveSettings;
 use crate::policy::limiter::LimiterSettings;
 use crate::policy::limiter::QueueOrder;
 use crate::policy::rate::RateLimitSettings;
+use crate::policy::throttle::ThrottleSettings;
 
 /// The limits of one source.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,6 +18,8 @@ pub(crate) struct AdmissionSettings {
     pub(crate) adaptive: Option<AdaptiveSettings>,
     /// How many of its calls may be sent in a time; `None`: `rate_limit: off`.
     pub(crate) rate_limit: Option<RateLimitSettings>,
+    /// How it spares an upstream that turns calls away; `None`: `client_throttle: off`.
+    pub(crate) throttle: Option<ThrottleSettings>,
 }
 
 /// `bulkhead:` where the file is silent; `concurrency` is `limits.concurrency`.

@@ -16,10 +16,13 @@ pub(crate) mod outcome;
 pub(crate) mod pressure;
 pub(crate) mod priority;
 pub(crate) mod rate;
+pub(crate) mod throttle;
 pub(crate) mod quota;
 pub(crate) mod retry;
 pub(crate) mod shedding;
 pub(crate) mod watermark;
 
+#[cfg(test)]
+mod limiter_laws;
 #[cfg(test)]
 mod vectors;

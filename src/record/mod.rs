@@ -45,6 +45,7 @@ pub(crate) use metrics::Scrape;
 pub(crate) use metrics::SourceLimitGauges;
 pub(crate) use metrics::SourceMetrics;
 pub(crate) use metrics::Stage;
+pub(crate) use metrics::ThrottleGauges;
 pub(crate) use metrics::limiter_of_route;
 pub(crate) use metrics::limiter_of_source;
 pub(crate) use metrics::tell_tide;

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | deadline | | what cannot end in time is not begun |
 //! | circuit, asked | | nobody queues for what would be refused |
+//! | client throttle | | what is refused here anyway takes no place |
 //! | bulkhead of the source | yes | narrow first, wide last: a flooded source queues in its own compartment |
 //! | rate limit of the source | yes | close to the send, or calls would bunch in the bulkhead after it |
 //! | global semaphore | yes | |
@@ -26,6 +27,7 @@ use crate::live::GateSlot;
 use crate::live::Permit;
 use crate::live::RateLimit;
 use crate::live::RateToken;
+use crate::live::Throttled;
 use crate::live::tell;
 use crate::policy::adaptive::Direction;
 use crate::policy::adaptive::Epoch;
@@ -39,6 +41,7 @@ use crate::policy::outcome::Kind;
 use crate::policy::outcome::Outcome;
 use crate::policy::rate::RateReason;
 use crate::policy::rate::RateRefusal;
+use crate::policy::throttle::Verdict;
 use crate::record::Event;
 use crate::record::Stage;
 use crate::record::limiter_of_source;
@@ -67,6 +70,8 @@ pub(crate) struct Entered {
     circuit: Permit,
     /// When it was sent, for a limit that adapts.
     epoch: Option<Epoch>,
+    /// Counts, unless the attempt says nothing about the upstream.
+    throttled: Option<Throttled>,
     /// Given back unless the attempt is sent.
     token: Option<RateToken>,
     /// Given back when the attempt is over, the global place first. Nothing reads them.
@@ -110,6 +115,9 @@ impl Entered {
         if let (Some(rate), Some(wait), true) = (&source.limits.rate, ended.outcome.retry_after, busy) {
             rate.pause(&source.plan.name, wait.min(source.plan.breaker.open_backoff.max), ended.now, events);
         }
+        if let Some(throttled) = self.throttled.take() {
+            throttled.record(Verdict::of(ended.outcome.kind, ended.status));
+        }
         if let Some((adaptive, epoch)) = source.limits.adaptive.as_ref().zip(self.epoch) {
             let sample = Sample::of(ended.outcome.kind, ended.status, ended.took);
             if let Some(Told { from, to }) = adaptive.record(epoch, sample, ended.now, clock) {
@@ -129,6 +137,7 @@ pub(crate) async fn enter(bid: Bid<'_>) -> Result<Entered, Arc<Failure>> {
     let began = flight.shared.clock.now();
     in_time(&bid, began, Stage::Admission)?;
     ask(&bid, began)?;
+    let throttled = spare(flight, began)?;
     let bulkhead = match &flight.source.limits.bulkhead {
         Some(bulkhead) => Some(compartment(flight, bulkhead).await?),
         None => None,
@@ -138,7 +147,7 @@ pub(crate) async fn enter(bid: Bid<'_>) -> Result<Entered, Arc<Failure>> {
         None => None,
     };
     let global = semaphore(flight).await?;
-    conclude(&bid, began, token, Places { _global: global, _bulkhead: bulkhead })
+    conclude(&bid, began, (throttled, token), Places { _global: global, _bulkhead: bulkhead })
 }
 
 /// Lets an attempt through if it need not wait for anything: what nobody waits for (a refresh, a hedge) comes last.
@@ -148,6 +157,7 @@ pub(crate) fn try_enter(bid: Bid<'_>) -> Result<Entered, Arc<Failure>> {
     let began = clock.now();
     in_time(&bid, began, Stage::Admission)?;
     ask(&bid, began)?;
+    let throttled = spare(flight, began)?;
     let bulkhead = match &flight.source.limits.bulkhead {
         Some(bulkhead) => Some(bulkhead.gate.try_acquire(clock).ok_or_else(|| busy("bulkhead.max_concurrent"))?),
         None => None,
@@ -155,21 +165,26 @@ pub(crate) fn try_enter(bid: Bid<'_>) -> Result<Entered, Arc<Failure>> {
     let token = match &flight.source.limits.rate {
         Some(rate) => {
             let token = rate.gate.try_acquire(cost(flight, rate), began);
-            Some(token.map_err(|refusal| throttled(flight, rate, refusal))?)
+            Some(token.map_err(|refusal| no_tokens(flight, rate, refusal))?)
         }
         None => None,
     };
     let global = flight.snapshot.gate.try_acquire(clock).ok_or_else(|| busy("limits.concurrency"))?;
-    conclude(&bid, began, token, Places { _global: global, _bulkhead: bulkhead })
+    conclude(&bid, began, (throttled, token), Places { _global: global, _bulkhead: bulkhead })
 }
 
 /// The steps after the last wait, at one moment.
-fn conclude(bid: &Bid<'_>, began: Moment, token: Option<RateToken>, places: Places) -> Result<Entered, Arc<Failure>> {
+fn conclude(
+    bid: &Bid<'_>,
+    began: Moment,
+    (throttled, token): (Option<Throttled>, Option<RateToken>),
+    places: Places,
+) -> Result<Entered, Arc<Failure>> {
     let now = bid.flight.shared.clock.now();
     let budget = in_time(bid, now, Stage::Queue)?;
     let circuit = admit(bid, now, budget)?;
     let epoch = bid.flight.source.limits.adaptive.as_ref().map(AdaptiveLimit::begin);
-    Ok(Entered { at: now, budget, waited: now.since(began), circuit, epoch, token, _places: places })
+    Ok(Entered { at: now, budget, waited: now.since(began), circuit, epoch, throttled, token, _places: places })
 }
 
 /// What an attempt that is sent now may take.
@@ -187,6 +202,23 @@ fn in_time(bid: &Bid<'_>, now: Moment, stage: Stage) -> Result<Duration, Arc<Fai
 fn ask(bid: &Bid<'_>, now: Moment) -> Result<(), Arc<Failure>> {
     let asked = bid.circuit.peek(&bid.flight.source.plan.breaker, now);
     asked.inspect_err(|denied| bid.circuit.count_refusal(denied.reason)).map_err(|denied| circuit_refusal(&denied))
+}
+
+/// Whether the client throttle lets it through. It counts from now on.
+fn spare(flight: &Flight, now: Moment) -> Result<Option<Throttled>, Arc<Failure>> {
+    const REASON: &str = "client_throttle";
+    let Some(throttle) = &flight.source.limits.throttle else { return Ok(None) };
+    throttle.admit(now).map(Some).map_err(|share| {
+        let name = &flight.source.plan.name;
+        let event = Event::BulkheadRejected { limiter: &limiter_of_source(name), reason: REASON };
+        flight.shared.events.of_source(name, event);
+        let message = format!(
+            "{REASON}: the upstream turns calls away; {:.0}% of them are not sent (`client_throttle.max_reject`)",
+            share * 100.0
+        );
+        flight.trail.note(&flight.shared.clock, name, || message.clone());
+        failure(Kind::LocalLimit, message)
+    })
 }
 
 fn admit(bid: &Bid<'_>, now: Moment, budget: Duration) -> Result<Permit, Arc<Failure>> {
@@ -253,7 +285,7 @@ async fn tokens(flight: &Flight, rate: &RateLimit) -> Result<RateToken, Arc<Fail
     if token.is_ok() {
         flight.source.metrics.rate_waited(waited);
     }
-    token.map_err(|refusal| throttled(flight, rate, refusal))
+    token.map_err(|refusal| no_tokens(flight, rate, refusal))
 }
 
 /// What this call takes of the rate limit.
@@ -325,7 +357,7 @@ fn busy(limit: &str) -> Arc<Failure> {
 }
 
 /// No tokens in time. The message names the key to change.
-fn throttled(flight: &Flight, rate: &RateLimit, refusal: RateRefusal) -> Arc<Failure> {
+fn no_tokens(flight: &Flight, rate: &RateLimit, refusal: RateRefusal) -> Arc<Failure> {
     let RateRefusal { reason, wait } = refusal;
     let name = &flight.source.plan.name;
     let told = reason.as_str();

@@ -137,6 +137,38 @@ async fn a_refresh_waits_for_no_place() {
     eventually(SOON, "the place is free again", refreshed).await;
 }
 
+#[tokio::test]
+async fn by_priority_the_most_important_is_served_first() {
+    let upstream = Upstream::with(&[
+        ("/first", Script::hang()),
+        ("/low", Script::json(&json!(1))),
+        ("/high", Script::json(&json!(1))),
+    ]);
+    let more = "params: { q: { default: low } }\ntimeout: 3s\ncache: off\naggregate: false\n\
+                bulkhead: { max_concurrent: 1, queue_timeout: 2500ms, queue_order: priority }";
+    let gateway = Gateway::of(&[source("a", &upstream.url("/{q}"), more)]);
+    let waiting = async |count: u64| {
+        let seen = async || gateway.upstream("a").await["limits"]["waiting"] == count;
+        eventually(SOON, "in line", seen).await;
+    };
+    let ask = async |q: &str, priority: &str| {
+        let path = format!("/aggregate/a?q={q}");
+        gateway.ask(http::Method::GET, &path).header("x-request-priority", priority).send().await
+    };
+    let first = gateway.ask(http::Method::GET, "/aggregate/a?q=first").header("x-request-timeout", "1s").send();
+    let low = async {
+        eventually(SOON, "the place is taken", async || upstream.active() == 1).await;
+        ask("low", "low").await
+    };
+    let high = async {
+        waiting(1).await;
+        ask("high", "normal").await
+    };
+    let (_, low, high) = tokio::join!(first, low, high);
+    assert_eq!((low.status, high.status), (200, 200), "{} {}", low.text(), high.text());
+    assert!(upstream.last("/high").at < upstream.last("/low").at, "who came later was more important");
+}
+
 /// Three sources of one upstream, whose calls take this long, and a route over them.
 fn one_after_the_other(upstream: &Upstream, script: Script, timeout: &str) -> Gateway {
     upstream.on("/x", script);

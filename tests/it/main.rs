@@ -36,6 +36,7 @@ mod security;
 mod shedding;
 mod surface;
 mod testing;
+mod throttle;
 mod upstream_says;
 mod servers {
     pub(crate) mod postgres;

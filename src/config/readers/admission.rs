@@ -1,5 +1,7 @@
 //! `bulkhead:` and its like → the limits of a source.
 
+use std::time::Duration;
+
 use crate::config::codes;
 use crate::config::findings::At;
 use crate::config::findings::Findings;
@@ -12,6 +14,8 @@ use crate::policy::admission::AdmissionSettings;
 use crate::policy::admission::bulkhead_defaults;
 use crate::policy::limiter::LimiterSettings;
 use crate::policy::limiter::QueueOrder;
+use crate::policy::throttle::THROTTLE_DEFAULTS;
+use crate::policy::throttle::ThrottleSettings;
 
 /// Reads the limits of a source; `node` is all of its policies.
 pub(crate) fn admission(node: &Node, server: &ServerSpec, at: &At<'_>, findings: &mut Findings) -> AdmissionSettings {
@@ -19,6 +23,7 @@ pub(crate) fn admission(node: &Node, server: &ServerSpec, at: &At<'_>, findings:
         bulkhead: bulkhead(node, server.limits.concurrency, at, findings),
         adaptive: adaptive::adaptive(node, server.limits.concurrency, &at.key("adaptive_concurrency"), findings),
         rate_limit: rate::rate_limit(node, &at.key("rate_limit"), findings),
+        throttle: throttle(node, &at.key("client_throttle"), findings),
     }
 }
 
@@ -58,4 +63,32 @@ fn waiting(node: &Node, policies: &Node, at: &At<'_>, findings: &mut Findings) {
         let help = "write a shorter `queue_timeout`, or remove it";
         findings.warn(&at.key("queue_timeout"), node.spot_of("queue_timeout"), never.help(help));
     }
+}
+
+fn throttle(policies: &Node, at: &At<'_>, findings: &mut Findings) -> Option<ThrottleSettings> {
+    let defaults = THROTTLE_DEFAULTS;
+    let node = policies.get("client_throttle").filter(|node| !node.is_off())?;
+    let settings = ThrottleSettings {
+        k: node.number("k").unwrap_or(defaults.k),
+        window: node.duration("window").unwrap_or(defaults.window),
+        min_requests: node.count("min_requests").unwrap_or(defaults.min_requests),
+        max_reject: node.ratio("max_reject").unwrap_or(defaults.max_reject),
+    };
+    let wrong = if settings.max_reject >= 1.0 {
+        Some(("no call would ever show that the upstream is back", "write a share below 1"))
+    } else if settings.max_reject <= 0.0 {
+        Some(("it never refuses anything", "write a share above 0, or `client_throttle: off`"))
+    } else {
+        None
+    };
+    if let Some((what, help)) = wrong {
+        let at = at.key("max_reject");
+        findings.error(&at, node.spot_of("max_reject"), problem(codes::LIMIT_BOUNDS, what).help(help));
+    }
+    let timeout = policies.duration("timeout").unwrap_or(Duration::from_secs(5));
+    if node.get("window").is_some() && settings.window <= timeout {
+        let short = problem(codes::TIMEOUT_ORDER, "`window` forgets calls before they end: `timeout` is as long");
+        findings.warn(&at.key("window"), node.spot_of("window"), short.help("write a longer `window`"));
+    }
+    node.switch("enabled").unwrap_or(true).then_some(settings)
 }

@@ -85,3 +85,16 @@ static SAMPLE_WINDOW: Block = Block {
     also: None,
     not_yet: &[],
 };
+
+/// `client_throttle:`.
+pub(crate) static THROTTLE: Block = Block {
+    keys: &[
+        key("enabled", Kind::Switch, "true", "`client_throttle: off` is the same as `enabled: false`"),
+        key("k", Kind::Number { min: 1.0 }, "2.0", "so many calls for one that the upstream accepts are well"),
+        key("window", DURATION, "120s", "how far back it looks; longer than any call takes"),
+        key("min_requests", COUNT, "20", "with fewer calls in the window none is refused"),
+        key("max_reject", Kind::Ratio, "0.9", "the largest share that is not sent"),
+    ],
+    also: None,
+    not_yet: &[],
+};

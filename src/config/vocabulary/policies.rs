@@ -5,6 +5,7 @@ use crate::config::vocabulary::Kind;
 use crate::config::vocabulary::admission::ADAPTIVE;
 use crate::config::vocabulary::admission::BULKHEAD;
 use crate::config::vocabulary::admission::RATE_LIMIT;
+use crate::config::vocabulary::admission::THROTTLE;
 use crate::config::vocabulary::key;
 use crate::config::vocabulary::retry::RETRY;
 
@@ -22,6 +23,8 @@ pub(crate) static POLICIES: Block = Block {
         key("retry", Kind::Block(&RETRY), "off", "calls again what failed; `retry: {}` is all of its defaults")
             .or_off(),
         key("breaker", Kind::Block(&BREAKER), "{}", "stops calling what keeps failing").or_off(),
+        key("client_throttle", Kind::Block(&THROTTLE), "off", "sends fewer calls to an upstream that turns them away")
+            .or_off(),
         key("bulkhead", Kind::Block(&BULKHEAD), "{}", "how many of its calls are in flight, and how more wait")
             .or_off(),
         key("adaptive_concurrency", Kind::Block(&ADAPTIVE), "off", "a `bulkhead.max_concurrent` that finds itself")
@@ -31,14 +34,7 @@ pub(crate) static POLICIES: Block = Block {
         key("fallback", Kind::List(&Kind::Block(&FALLBACK)), "[]", "what stands in for a failed call, in this order"),
     ],
     also: None,
-    not_yet: &[
-        "min_attempt_budget",
-        "deadline_split",
-        "strategy",
-        "client_throttle",
-        "fallback_on",
-        "fallback_reserve",
-    ],
+    not_yet: &["min_attempt_budget", "deadline_split", "strategy", "fallback_on", "fallback_reserve"],
 };
 
 static BREAKER: Block = Block {

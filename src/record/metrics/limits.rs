@@ -4,6 +4,7 @@ use crate::base::Name;
 use crate::policy::adaptive::AdaptiveView;
 use crate::policy::adaptive::Direction;
 use crate::policy::rate::RateCounts;
+use crate::policy::throttle::ThrottleView;
 use crate::record::metrics::family::Family;
 use crate::record::metrics::family::Labels;
 use crate::record::metrics::family::number;
@@ -28,17 +29,42 @@ pub(crate) struct AdaptiveGauges {
     pub(crate) seen: AdaptiveView,
 }
 
+/// The throttle of one source.
+#[derive(Debug, Clone)]
+pub(crate) struct ThrottleGauges {
+    pub(crate) source: Name,
+    pub(crate) seen: ThrottleView,
+}
+
 /// The limits of all sources that have them.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct SourceLimitGauges {
     pub(crate) rates: Vec<RateGauges>,
     pub(crate) adaptive: Vec<AdaptiveGauges>,
+    pub(crate) throttles: Vec<ThrottleGauges>,
 }
 
 impl SourceLimitGauges {
     pub(super) fn families(&self, families: &mut Vec<Family>) {
         self.rates(families);
         self.adaptive(families);
+        self.throttles(families);
+    }
+
+    fn throttles(&self, families: &mut Vec<Family>) {
+        let of = |one: &ThrottleGauges| -> Labels { vec![("source", one.source.to_string())] };
+        let window = self.throttles.iter().flat_map(|one| {
+            let counts = [("requests", one.seen.requests), ("accepts", one.seen.accepts)];
+            let labels = move |what: &str| vec![("source", one.source.to_string()), ("count", what.to_owned())];
+            counts.map(|(what, count)| (labels(what), number(count)))
+        });
+        let share = self.throttles.iter().map(|one| (of(one), one.seen.rejects));
+        let rejected = self.throttles.iter().map(|one| (of(one), one.seen.rejected));
+        families.extend([
+            Family::gauge("aggd_throttle_window", "Calls in the window of a client throttle", window.collect()),
+            Family::gauge("aggd_throttle_reject_ratio", "The share of calls that is not sent", share.collect()),
+            Family::counter("aggd_throttle_rejected", "Calls that client throttles refused", rejected.collect()),
+        ]);
     }
 
     fn adaptive(&self, families: &mut Vec<Family>) {

@@ -37,6 +37,7 @@ pub(crate) use limiter::of_source as limiter_of_source;
 pub(crate) use limits::AdaptiveGauges;
 pub(crate) use limits::RateGauges;
 pub(crate) use limits::SourceLimitGauges;
+pub(crate) use limits::ThrottleGauges;
 pub(crate) use page::CONTENT_TYPE;
 pub(crate) use quota::QuotaGauges;
 pub(crate) use retry::BudgetGauge;

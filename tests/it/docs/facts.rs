@@ -51,7 +51,11 @@ async fn every_metric_is_told_and_every_metric_told_is_there() {
     let upstream =
         Upstream::with(&[("/a", Script::json(&1.into())), ("/b", Script::status(503)), ("/c", Script::hang())]);
     let documents = [
-        source("a", &upstream.url("/a"), "rate_limit: { rate: 100/s }\nadaptive_concurrency: { algorithm: vegas }"),
+        source(
+            "a",
+            &upstream.url("/a"),
+            "rate_limit: { rate: 100/s }\nadaptive_concurrency: { algorithm: vegas }\nclient_throttle: {}",
+        ),
         source(
             "b",
             &upstream.url("/b"),
