@@ -72,6 +72,26 @@ def latency(bench):
     return [table]
 
 
+def policies(bench):
+    """not cached, with retry, breaker, bulkhead and rate limit all off and all on; 64 connections"""
+    # With room for everything: what they cost, not what they hold up.
+    off = "retry: off\nbreaker: off\nbulkhead: off\nrate_limit: off\n"
+    on = "retry: {}\nbreaker: {}\nbulkhead: { max_concurrent: 1000 }\nrate_limit: { rate: 1000000/second }\n"
+    tables = []
+    for path, of in (("/aggregate/s0", sources(bench, 1)), ("/aggregate", sources(bench))):
+
+        def ours(name, keys):
+            server = "limits: { concurrency: 1000 }"
+            return aggd(bench, path, of, name, server=server, more=f"cache: off\n{keys}")  # noqa: B023 (called at once)
+
+        found = bench.interleave([ours("all off", off), ours("all on", on)], lambda case: bench.measure(case, 64))
+        count = "one source" if len(of) == 1 else f"{len(of)} sources"
+        table = Table(f"{count}: {policies.__doc__}", LOAD, found)
+        table.against("all on", "all off", "cpu_us", 1.05)
+        tables.append(table)
+    return tables
+
+
 def one_hang(bench):
     """two fast sources, while 50 requests a second ask for a third, which hangs; 64 connections"""
     two = documents(2)
@@ -207,6 +227,7 @@ WORKLOADS = {
     "miss": miss,
     "single": single,
     "latency": latency,
+    "policies": policies,
     "one-hang": one_hang,
     "stampede": stampede,
     "overload": overload,

@@ -19,13 +19,19 @@ use crate::base::Clock;
 use crate::base::Moment;
 use crate::base::Name;
 use crate::base::Tasks;
+use crate::live::adaptive::AdaptiveLimit;
 use crate::live::circuit::Circuit;
 use crate::live::gate::Gate;
 use crate::live::gate::GateSlot;
 use crate::live::rate::RateGate;
-use crate::meter::Passing;
 use crate::meter::now;
 use crate::meter::shared;
+use crate::policy::adaptive::ADAPTIVE_DEFAULTS;
+use crate::policy::adaptive::AIMD_DEFAULTS;
+use crate::policy::adaptive::AdaptiveSettings;
+use crate::policy::adaptive::Algorithm;
+use crate::policy::adaptive::GRADIENT_DEFAULTS;
+use crate::policy::adaptive::Sample;
 use crate::policy::admission::bulkhead_defaults;
 use crate::policy::breaker::BREAKER_DEFAULTS;
 use crate::policy::breaker::BreakerSettings;
@@ -52,6 +58,7 @@ pub(crate) fn all(criterion: &mut Criterion) {
     gates(criterion);
     handed_on(criterion);
     rates(criterion);
+    found_limits(criterion);
     together(criterion);
 }
 
@@ -61,7 +68,7 @@ fn circuit(criterion: &mut Criterion) {
         let permit = circuit.admit(set, now, BUDGET).permit.unwrap();
         permit.record(set, &outcome(kind), TOOK, now)
     };
-    let set = BREAKER_DEFAULTS;
+    let (set, clock) = (BREAKER_DEFAULTS, Clock::start());
     let closed = breaker(&set);
     shared(criterion, "circuit: closed", |_| (), |()| call(&set, &closed, Kind::Success, now()));
 
@@ -78,7 +85,7 @@ fn circuit(criterion: &mut Criterion) {
         };
         let set = BreakerSettings { window: Some(window), ..BREAKER_DEFAULTS };
         let watched = breaker(&set);
-        shared(criterion, name, Passing::begin, |passing| call(&set, &watched, Kind::Success, passing.next()));
+        shared(criterion, name, |_| (), |()| call(&set, &watched, Kind::Success, clock.now()));
     }
 
     let set = BreakerSettings { failure_threshold: 1, ..BREAKER_DEFAULTS };
@@ -175,6 +182,29 @@ fn rates(criterion: &mut Criterion) {
     shared(criterion, "rate: none there", |_| (), |()| gate.try_acquire(1, now()).is_err());
 }
 
+/// A limit that finds itself: a call begun, and its end told.
+fn found_limits(criterion: &mut Criterion) {
+    let clock = Clock::start();
+    for (name, algorithm) in [
+        ("adaptive: aimd", Algorithm::Aimd(AIMD_DEFAULTS)),
+        ("adaptive: gradient2", Algorithm::Gradient2(GRADIENT_DEFAULTS)),
+        ("adaptive: vegas", Algorithm::Vegas),
+    ] {
+        let settings = AdaptiveSettings { algorithm, ..ADAPTIVE_DEFAULTS };
+        let gate = gate(settings.initial);
+        let limit = AdaptiveLimit::over(&gate, (settings, bulkhead_defaults(100)), None, &clock);
+        shared(
+            criterion,
+            name,
+            |_| (),
+            |()| {
+                let epoch = limit.begin();
+                limit.record(epoch, Sample::Success(TOOK), clock.now(), &clock)
+            },
+        );
+    }
+}
+
 /// All that an attempt passes, at their defaults, in the order of `request/admission.rs`. What is off costs nothing but
 /// the question whether it is on, so this is the price of having all of them.
 fn together(criterion: &mut Criterion) {
@@ -223,7 +253,8 @@ fn patience() -> Patience {
 /// A rate that nothing here comes near.
 fn unbounded_rate() -> RateLimitSettings {
     let rate = Rate { count: NonZeroU32::new(1_000_000_000).unwrap(), per: Duration::from_secs(1) };
-    let quota = Quota::new(rate, NonZeroU32::new(1_000_000).unwrap());
+    // Seconds of it at once: a thread that loses its CPU between the clock and the lock comes with an old moment.
+    let quota = Quota::new(rate, NonZeroU32::MAX);
     RateLimitSettings { quota, cost: Cost::Fixed(1), wait: Some(RATE_WAIT_DEFAULTS), pause_on_429: true }
 }
 

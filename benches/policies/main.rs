@@ -30,17 +30,22 @@ mod record {
 #[path = "../../src/live"]
 mod live {
     //! Policies as requests share them.
+    pub(crate) mod adaptive;
+    pub(crate) mod allowance;
     pub(crate) mod cache;
     pub(crate) mod circuit;
     pub(crate) mod fetched;
     pub(crate) mod gate;
+    pub(crate) mod in_flight;
     pub(crate) mod quota;
     pub(crate) mod rate;
 }
 
 mod meter;
 mod calls;
+mod retries;
 mod clients;
+mod load;
 mod bus;
 mod kept;
 
@@ -53,7 +58,7 @@ use criterion::Criterion;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() {
-    // Sixty figures in half a minute; the ratios between them hold all the same.
+    // Ninety figures in less than a minute; the ratios between them hold all the same.
     let mut criterion = Criterion::default()
         .sample_size(15)
         .warm_up_time(Duration::from_millis(80))
@@ -63,7 +68,9 @@ fn main() {
         .configure_from_args();
     meter::clock(&mut criterion);
     calls::all(&mut criterion);
+    retries::all(&mut criterion);
     clients::all(&mut criterion);
+    load::all(&mut criterion);
     bus::all(&mut criterion);
     kept::all(&mut criterion);
     criterion.final_summary();

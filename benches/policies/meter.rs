@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use criterion::BenchmarkId;
 use criterion::Criterion;
+use criterion::SamplingMode;
 
 use crate::base::Clock;
 use crate::base::Moment;
@@ -32,6 +33,8 @@ pub(crate) fn shared<S, O>(
 ) {
     let clock = Clock::start();
     let mut group = criterion.benchmark_group(name);
+    // Samples of one length, and so long that starting threads is nothing beside them.
+    group.sampling_mode(SamplingMode::Flat);
     for threads in THREADS {
         group.bench_function(BenchmarkId::from_parameter(threads), |bencher| {
             bencher.iter_custom(|rounds| {
@@ -43,14 +46,17 @@ pub(crate) fn shared<S, O>(
                     for _ in 0..rounds {
                         black_box(operation(&mut own));
                     }
-                    clock.now().since(began)
+                    (began, clock.now())
                 };
-                let took = std::thread::scope(|scope| {
+                let times: Vec<_> = std::thread::scope(|scope| {
                     let one = &one;
                     let running: Vec<_> = (0..threads).map(|thread| scope.spawn(move || one(thread))).collect();
-                    running.into_iter().map(|thread| thread.join().unwrap()).max()
+                    running.into_iter().map(|thread| thread.join().unwrap()).collect()
                 });
-                took.unwrap_or_default() / u32::try_from(threads).unwrap_or(1)
+                // From the first to begin to the last to end: some may be over before others are given a CPU.
+                let first = times.iter().map(|(began, _)| *began).min().unwrap_or_default();
+                let last = times.iter().map(|(_, ended)| *ended).max().unwrap_or_default();
+                last.since(first) / u32::try_from(threads).unwrap_or(1)
             });
         });
     }
@@ -60,20 +66,6 @@ pub(crate) fn shared<S, O>(
 /// Some moment, long after the start: for decisions that go by no time.
 pub(crate) fn now() -> Moment {
     Moment::from_start(Duration::from_secs(1_000))
-}
-
-/// A moment that goes on by a microsecond each time, as calls of a busy source do.
-pub(crate) struct Passing(u64);
-
-impl Passing {
-    pub(crate) fn begin(_thread: u64) -> Self {
-        Self(0)
-    }
-
-    pub(crate) fn next(&mut self) -> Moment {
-        self.0 += 1;
-        Moment::from_start(Duration::from_micros(1_000_000_000 + self.0))
-    }
 }
 
 /// Numbers that look like chance, below a bound; another row for each thread.
