@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 
 use crate::base::Moment;
 use crate::inbound::server::Server;
+use crate::live::ALL_ENDPOINTS;
 use crate::live::Gate;
 use crate::live::LiveSource;
 use crate::live::Snapshot;
@@ -14,6 +15,7 @@ use crate::record::BreakerGauge;
 use crate::record::BudgetGauge;
 use crate::record::CacheGauges;
 use crate::record::ConfigGauges;
+use crate::record::HedgeGauge;
 use crate::record::LimiterGauges;
 use crate::record::QuotaGauges;
 use crate::record::RateGauges;
@@ -60,11 +62,18 @@ pub(crate) fn text(server: &Server) -> String {
     let clock = &server.shared.clock;
     let now = clock.now();
     let called = snapshot.sources.iter().filter(|source| matches!(source.plan.call, CallPlan::Http(_)));
-    let breakers = called.map(|source| BreakerGauge {
-        source: source.plan.name.clone(),
-        endpoint: source.plan.endpoint().into(),
-        state: source.view(now).state,
-        counts: source.circuit.counts(),
+    let breakers = called.clone().flat_map(|source| {
+        let alone = source.plan.has_one_circuit().then(|| Arc::from(ALL_ENDPOINTS));
+        source.circuits().iter().map(move |endpoint| BreakerGauge {
+            source: source.plan.name.clone(),
+            endpoint: alone.clone().unwrap_or_else(|| Arc::clone(&endpoint.name)),
+            state: endpoint.circuit.view(&source.plan.breaker, now).state,
+            counts: endpoint.circuit.counts(),
+        })
+    });
+    let hedge_delays = called.filter_map(|source| {
+        let delay = source.hedge_delay(now)?;
+        Some(HedgeGauge { source: source.plan.name.clone(), delay })
     });
     let budgets = snapshot.sources.iter().filter_map(|source| {
         let balance = source.budget_balance(now)?;
@@ -78,6 +87,7 @@ pub(crate) fn text(server: &Server) -> String {
         quotas: snapshot.quotas.iter().map(|quota| quota_gauges(quota)).collect(),
         breakers: breakers.collect(),
         budgets: budgets.collect(),
+        hedge_delays: hedge_delays.collect(),
         limiters: limiters(&snapshot),
         source_limits: source_limits(&snapshot, now),
         cache: CacheGauges {

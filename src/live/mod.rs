@@ -3,22 +3,27 @@
 mod allowance;
 pub(crate) mod cache;
 mod carry;
+mod carry_endpoints;
 mod circuit;
 #[cfg(test)]
 mod circuit_events;
+mod endpoint;
 mod fetched;
 mod gate;
 mod limits;
 mod rate;
 pub(crate) mod quota;
 mod snapshot;
+mod source;
 mod status;
 
 pub(crate) use carry::Carry;
 pub(crate) use carry::SINGLE;
+pub(crate) use carry_endpoints::ALL as ALL_ENDPOINTS;
 pub(crate) use circuit::Circuit;
 pub(crate) use circuit::Permit;
 pub(crate) use circuit::tell;
+pub(crate) use endpoint::LiveEndpoint;
 pub(crate) use fetched::Failure;
 pub(crate) use fetched::Fetched;
 pub(crate) use fetched::FlightResult;

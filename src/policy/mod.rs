@@ -14,6 +14,7 @@ pub(crate) mod priority;
 pub(crate) mod rate;
 pub(crate) mod quota;
 pub(crate) mod retry;
+pub(crate) mod strategy;
 
 #[cfg(test)]
 mod vectors;

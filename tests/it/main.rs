@@ -32,6 +32,7 @@ mod quotas;
 mod reloading;
 mod retries;
 mod security;
+mod strategies;
 mod surface;
 mod upstream_says;
 mod servers {

@@ -22,6 +22,7 @@ mod rooted;
 mod route;
 mod server;
 mod source;
+mod strategy;
 mod url;
 
 pub(crate) use policies::policies;

@@ -6,6 +6,7 @@ mod limiter;
 mod rate;
 mod quota;
 mod retry;
+mod strategy;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
