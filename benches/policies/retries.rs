@@ -6,6 +6,7 @@ use criterion::Criterion;
 
 use crate::base::Clock;
 use crate::live::allowance::Allowance;
+use crate::live::allowance::Purse;
 use crate::meter::shared;
 use crate::policy::deadline::MIN_ATTEMPT_BUDGET;
 use crate::policy::outcome::Kind;
@@ -46,11 +47,16 @@ fn decision(criterion: &mut Criterion) {
 fn budget(criterion: &mut Criterion) {
     let (set, clock) = (RETRY_OFF.budget.unwrap(), Clock::start());
     let allowance = Allowance::default();
-    shared(criterion, "retry: earned", |_| (), |()| allowance.earn(&set, clock.now()));
-    shared(criterion, "retry: spent", |_| (), |()| allowance.spend(&set, clock.now()));
+    shared(criterion, "retry: earned", |_| (), |()| allowance.earn(purse(&set), clock.now()));
+    shared(criterion, "retry: spent", |_| (), |()| allowance.spend(purse(&set), clock.now()));
     let none = BudgetSettings { ratio: 0.0, min_per_sec: 0.0, ..set };
     let empty = Allowance::default();
-    shared(criterion, "retry: nothing to spend", |_| (), |()| empty.spend(&none, clock.now()));
+    shared(criterion, "retry: nothing to spend", |_| (), |()| empty.spend(purse(&none), clock.now()));
+}
+
+/// Retries alone are paid for.
+fn purse(retries: &BudgetSettings) -> Purse<'_> {
+    Purse { retries: Some(retries), hedges: None }
 }
 
 /// `retry: {}`, one endpoint.

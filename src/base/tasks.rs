@@ -7,7 +7,9 @@ use std::sync::atomic::Ordering;
 
 use futures_util::FutureExt;
 use tokio::sync::Notify;
+use tokio::task::AbortHandle;
 use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 
 /// Starts tasks and knows how many still run. Copies count together.
 #[derive(Clone, Debug, Default)]
@@ -44,6 +46,20 @@ impl Tasks {
         let running = Running(Arc::clone(&self.shared));
         // A combinator rather than a block, which would hold the work twice: as its capture and as what it awaits.
         tokio::spawn(work.map(move |output| {
+            drop(running);
+            output
+        }))
+    }
+
+    /// Starts a task that ends when the set is dropped, if not before. Needs a tokio runtime around the caller.
+    pub(crate) fn spawn_in<F>(&self, set: &mut JoinSet<F::Output>, work: F) -> AbortHandle
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.shared.running.fetch_add(1, Ordering::AcqRel);
+        let running = Running(Arc::clone(&self.shared));
+        set.spawn(work.map(move |output| {
             drop(running);
             output
         }))

@@ -36,7 +36,7 @@ pub(crate) fn run(config: Option<&Path>) -> Exit {
         };
         let name = source.name.to_string();
         let about = source.description.clone().unwrap_or_default();
-        sources.push([name, source.endpoint().to_owned(), Pretty(source.timeout).to_string(), cache, breaker, about]);
+        sources.push([name, source.endpoints().join(", "), Pretty(source.timeout).to_string(), cache, breaker, about]);
     }
     let mut shown = format!("{}\n{}", table(&rows), table(&sources));
     if !plan.limits.is_empty() {

@@ -104,6 +104,8 @@ pub(crate) const PROBES: &str = "AG-050";
 pub(crate) const NEGATIVE_STATUS: &str = "AG-051";
 /// One selector with two meanings.
 pub(crate) const SELECTOR_TWICE: &str = "AG-052";
+/// Hedging where each attempt that loses costs a connection.
+pub(crate) const HEDGE_PLAIN: &str = "AG-053";
 /// A key of a client that can be guessed.
 pub(crate) const WEAK_KEY: &str = "AG-110";
 /// One key for two clients.

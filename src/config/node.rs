@@ -167,7 +167,7 @@ impl Node {
             };
             place.value = match known.map(|key| (key.kind, key.nullable)) {
                 Some((_, true)) if entry.value.is_null() => entry.value.clone(),
-                Some((Kind::Block(inner), _)) => place.value.merged(&entry.value, inner),
+                Some((Kind::Block(inner) | Kind::WordOr(_, inner), _)) => place.value.merged(&entry.value, inner),
                 Some(_) | None => entry.value.clone(),
             };
             place.at = entry.at;

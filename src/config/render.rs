@@ -26,8 +26,9 @@ use crate::config::vocabulary::SOURCE;
 use crate::policy::admission::share;
 
 /// What changes the meaning of a source's answers: what is asked, and what is made of what comes back.
-const OF_THE_ANSWER: [&str; 17] = [
+const OF_THE_ANSWER: [&str; 18] = [
     "url",
+    "endpoints",
     "static",
     "method",
     "query",
@@ -255,6 +256,7 @@ fn of_kind(node: &Node, kind: &'static Kind, name: &str) -> String {
         format!("{{{}}}", pairs.join(","))
     };
     match kind {
+        Kind::WordOr(_, inner) if node.is_map() => block(Some(node), inner),
         Kind::Block(inner) if node.is_map() || node.is_null() => block(Some(node), inner),
         Kind::Map(inner) => map(inner),
         Kind::List(inner) => list(inner),

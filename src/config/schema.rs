@@ -40,7 +40,10 @@ pub(crate) fn sources() -> Value {
     head(&mut schema, "sources.d/*.yaml", "a source, a route or a test");
     let mut source = object(&SOURCE);
     if let Some(members) = source.as_object_mut() {
-        members.insert("oneOf".into(), json!([{ "required": ["url"] }, { "required": ["static"] }]));
+        members.insert(
+            "oneOf".into(),
+            json!([{ "required": ["url"] }, { "required": ["endpoints"] }, { "required": ["static"] }]),
+        );
     }
     let own = json!({ "source": source, "route": object(&ROUTE), "test": object(&TEST) });
     if let (Some(defs), Value::Object(own)) = (schema.pointer_mut("/$defs").and_then(Value::as_object_mut), own) {
@@ -141,6 +144,8 @@ fn kind(kind: &'static Kind) -> Value {
         Kind::RatioOr(word) => {
             json!({ "anyOf": [{ "type": "number", "minimum": 0, "maximum": 1 }, text("^[0-9]+(\\.[0-9]+)? ?%$"), { "const": word }] })
         }
+        Kind::DurationOrPercentile => text("^([0-9]+(\\.[0-9]+)?(ms|s|m|h|d))+$|^p[0-9]+(\\.[0-9]+)?$"),
+        Kind::WordOr(words, block) => json!({ "anyOf": [{ "enum": words }, expansion, object(block)] }),
         Kind::Rate => text("^[0-9]+ ?/ ?(s|second|m|minute|h|hour|d|day)$"),
         Kind::Whole { min, max } => {
             json!({ "anyOf": [{ "type": "integer", "minimum": min, "maximum": max }, expansion] })
@@ -220,7 +225,7 @@ fn rows(block: &'static Block, path: &str, text: &mut String) {
             // The policies have rows of their own, under the source; what a step says, the test says too.
             Kind::Block(_) if key.name == "defaults" || path == "steps[]." => {}
             Kind::Answers(inner) if path.is_empty() => rows(inner, &format!("{name}."), text),
-            Kind::Block(inner) => rows(inner, &format!("{name}."), text),
+            Kind::Block(inner) | Kind::WordOr(_, inner) => rows(inner, &format!("{name}."), text),
             Kind::Map(Kind::Block(inner)) | Kind::ListOrMap(_, Kind::Block(inner)) => {
                 rows(inner, &format!("{name}.NAME."), text);
             }
@@ -239,6 +244,8 @@ fn written(kind: &Kind) -> String {
         Kind::Size => "size".to_owned(),
         Kind::Ratio => "ratio".to_owned(),
         Kind::RatioOr(word) => format!("ratio, or `{word}`"),
+        Kind::DurationOrPercentile => "duration, or a percentile `p95`".to_owned(),
+        Kind::WordOr(words, _) => format!("{}, or a map", written(&Kind::OneOf(words))),
         Kind::Rate => "rate".to_owned(),
         Kind::Whole { min, max } => format!("{min} to {max}"),
         Kind::Number { min } if min.is_finite() => format!("number, at least {min}"),

@@ -30,6 +30,7 @@ use crate::policy::quota::LimitSettings;
 use crate::policy::retry::RetrySettings;
 use crate::policy::shedding::Floors;
 use crate::policy::shedding::SheddingSettings;
+use crate::policy::strategy::StrategySettings;
 use crate::policy::watermark::BackgroundSettings;
 use crate::shape::Path;
 use crate::shape::Projection;
@@ -233,7 +234,8 @@ pub(crate) enum Upstream {
 #[derive(Debug)]
 pub(crate) struct HttpSpec {
     pub(crate) method: Method,
-    pub(crate) url: UrlTemplate,
+    /// Where it is sent: at least one.
+    pub(crate) endpoints: Vec<EndpointSpec>,
     /// Name and value, in the order written; a list in YAML gives one pair per item.
     pub(crate) query: Vec<(String, Template)>,
     pub(crate) headers: Vec<(HeaderName, Template)>,
@@ -241,9 +243,28 @@ pub(crate) struct HttpSpec {
     /// Client headers passed on and part of the cache key.
     pub(crate) forward_headers: Vec<HeaderName>,
     pub(crate) auth: Option<AuthSpec>,
+    /// What of our own it is told.
+    pub(crate) propagate: Propagate,
     /// How many redirects are followed.
     pub(crate) redirects: u32,
     pub(crate) max_response_bytes: ByteSize,
+}
+
+/// One of the places that a request may be sent to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct EndpointSpec {
+    /// As it is written, or `scheme://host:port`. No two of a source are the same.
+    pub(crate) id: String,
+    pub(crate) url: UrlTemplate,
+    /// At least 1.
+    pub(crate) weight: u32,
+}
+
+/// `propagate:`
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Propagate {
+    pub(crate) deadline: bool,
+    pub(crate) priority: bool,
 }
 
 /// An absolute URL with placeholders in path and query only.
@@ -343,8 +364,15 @@ pub(crate) struct PolicySpec {
     pub(crate) connect_timeout: Duration,
     /// The longest gap between two chunks of a body; `None`: none of its own.
     pub(crate) read_timeout: Option<Duration>,
+    /// With less than this left, an attempt is not worth starting.
+    pub(crate) min_attempt_budget: Duration,
+    /// `deadline_split: even`.
+    pub(crate) split_deadline: bool,
+    pub(crate) strategy: StrategySettings,
     pub(crate) retry: RetrySettings,
     pub(crate) breaker: BreakerSettings,
+    /// `scope: source`: all endpoints have one circuit.
+    pub(crate) one_circuit: bool,
     /// The limits between an attempt and the network.
     pub(crate) admission: AdmissionSettings,
     /// `None`: `cache: off`: nothing stored, nothing shared, every request calls.

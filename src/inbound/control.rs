@@ -26,6 +26,7 @@ use tokio::sync::oneshot;
 use crate::base::Name;
 use crate::base::parse_duration;
 use crate::inbound::access;
+use crate::inbound::circuits;
 use crate::inbound::events;
 use crate::inbound::health;
 use crate::inbound::listen::Peer;
@@ -35,6 +36,7 @@ use crate::inbound::respond::RequestId;
 use crate::inbound::scrape;
 use crate::inbound::server::Server;
 use crate::live;
+use crate::live::LiveSource;
 use crate::live::LoadStatus;
 use crate::live::cache::Scope;
 use crate::plan::CallPlan;
@@ -64,7 +66,8 @@ pub(crate) fn router(server: &Arc<Server>) -> Router {
         .route("/history", get(history))
         .route("/events", get(events::stream))
         .route("/cache/invalidate", post(invalidate))
-        .route("/admin/breakers/{source}", post(breaker))
+        .route("/admin/breakers/{source}", post(breakers))
+        .route("/admin/breakers/{source}/{endpoint}", post(one_breaker))
         .route("/admin/reload", post(reload))
         .route("/admin/config", get(config))
         .with_state(Arc::clone(server))
@@ -192,29 +195,55 @@ fn invalidation(server: &Server, body: &Map<String, Value>) -> Result<Vec<Scope>
     }
 }
 
-async fn breaker(State(server): App, Path(name): Path<String>, request: Request) -> Response {
+async fn breakers(State(server): App, Path(name): Path<String>, request: Request) -> Response {
+    breaker(&server, (&name, None), request).await
+}
+
+async fn one_breaker(State(server): App, Path((name, endpoint)): Path<(String, String)>, request: Request) -> Response {
+    breaker(&server, (&name, Some(&endpoint)), request).await
+}
+
+/// An order to the circuits of a source: all of them, or that of one endpoint.
+async fn breaker(server: &Arc<Server>, (name, endpoint): (&str, Option<&str>), request: Request) -> Response {
     let id = id_of(&request);
     let answer = async {
-        let body = order(&server, request).await?;
+        let body = order(server, request).await?;
         let snapshot = server.shared.live.load();
-        let Some(source) = snapshot.source(&name) else {
+        let Some(source) = snapshot.source(name) else {
             let known: Vec<&str> = snapshot.plan.sources.iter().map(|source| source.name.as_str()).collect();
-            return Err(Problem::unknown_source(&name, &known));
+            return Err(Problem::unknown_source(name, &known));
         };
         if let CallPlan::Static(_) = source.plan.call {
-            return Err(no_circuit(&name));
+            return Err(no_circuit(name));
         }
         let (action, ttl) = breaker_order(&body)?;
         let now = server.shared.clock.now();
-        let change = match action {
-            Action::ForceOpen => source.circuit.force_open(ttl, now),
-            Action::ForceClose => source.circuit.force_close(),
-            Action::Reset => source.circuit.reset(&source.plan.breaker),
-        };
-        live::tell(&source.plan.name, &change);
-        Ok(health::circuit(source, now).into())
+        let wanted: Vec<_> =
+            source.circuits().iter().filter(|one| endpoint.is_none_or(|name| *one.name == *name)).collect();
+        if wanted.is_empty() {
+            return Err(unknown_endpoint(source, endpoint.unwrap_or_default()));
+        }
+        for one in wanted {
+            let change = match action {
+                Action::ForceOpen => one.circuit.force_open(ttl, now),
+                Action::ForceClose => one.circuit.force_close(),
+                Action::Reset => one.circuit.reset(&source.plan.breaker),
+            };
+            live::tell(&source.plan.name, &change);
+        }
+        Ok(circuits::of_source(source, now).into())
     };
     finish(answer.await, &id)
+}
+
+fn unknown_endpoint(source: &LiveSource, wanted: &str) -> Problem {
+    let known: Vec<&str> = source.circuits().iter().map(|endpoint| &*endpoint.name).collect();
+    let of_all =
+        if source.plan.has_one_circuit() { "its endpoints have one circuit: leave the endpoint out" } else { "" };
+    let detail = format!("`{}` has no circuit for `{wanted}`; there are: {}", source.plan.name, known.join(", "));
+    let detail = if of_all.is_empty() { detail } else { format!("`{}`: {of_all}", source.plan.name) };
+    Problem::new(StatusCode::NOT_FOUND, "unknown-endpoint", "Unknown endpoint", detail)
+        .with("source", source.plan.name.as_str())
 }
 
 fn no_circuit(name: &str) -> Problem {

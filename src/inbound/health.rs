@@ -8,6 +8,7 @@ use serde_json::Value;
 use serde_json::json;
 
 use crate::base::Moment;
+use crate::inbound::circuits;
 use crate::inbound::load;
 use crate::inbound::server::Server;
 use crate::live::LiveSource;
@@ -21,8 +22,8 @@ pub(crate) async fn page(server: &Server) -> Value {
     let mut upstreams = Map::new();
     let mut any_degraded = false;
     for source in snapshot.sources.iter().filter(|source| matches!(source.plan.call, CallPlan::Http(_))) {
-        any_degraded |= source.view(now).state.is_degraded();
-        let mut upstream = circuit(source, now);
+        any_degraded |= circuits::is_degraded(source, now);
+        let mut upstream = circuits::of_source(source, now);
         upstream.insert("limits".into(), limits(source, now));
         upstreams.insert(source.plan.name.to_string(), upstream.into());
     }
@@ -65,22 +66,6 @@ pub(crate) async fn readiness(server: &Server) -> (bool, Value) {
     let stopping = server.is_stopping();
     let ready = db != "error" && !stopping;
     (ready, json!({"status": if ready { "ready" } else { "not_ready" }, "db": db, "stopping": stopping}))
-}
-
-/// One circuit, as it is at this moment.
-pub(crate) fn circuit(source: &LiveSource, now: Moment) -> Map<String, Value> {
-    let view = source.view(now);
-    let mut body = Map::new();
-    body.insert("circuit_state".into(), view.state.as_str().into());
-    body.insert("consecutive_failures".into(), view.consecutive_failures.into());
-    if let Some(ago) = view.opened_ago {
-        body.insert("opened_ago_seconds".into(), seconds(ago));
-    }
-    if let Some(wait) = view.recovers_in {
-        body.insert("recovers_in_seconds".into(), seconds(wait));
-    }
-    body.insert("last_success_ago_seconds".into(), view.last_success_ago.map_or(Value::Null, seconds));
-    body
 }
 
 /// How full its limits are; those that are off are left out.
@@ -130,6 +115,6 @@ fn audit(server: &Server) -> Value {
 }
 
 /// Seconds to the nearest millisecond: how long it has been open and when it recovers then add up.
-fn seconds(length: Duration) -> Value {
+pub(crate) fn seconds(length: Duration) -> Value {
     ((length.as_secs_f64() * 1000.0).round() / 1000.0).into()
 }

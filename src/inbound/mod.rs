@@ -2,6 +2,7 @@
 
 mod access;
 mod answer;
+mod circuits;
 mod control;
 mod events;
 mod health;

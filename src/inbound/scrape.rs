@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use crate::base::Moment;
 use crate::inbound::load;
 use crate::inbound::server::Server;
+use crate::live::ALL_ENDPOINTS;
 use crate::live::Gate;
 use crate::live::LiveSource;
 use crate::live::Snapshot;
@@ -16,6 +17,7 @@ use crate::record::BreakerGauge;
 use crate::record::BudgetGauge;
 use crate::record::CacheGauges;
 use crate::record::ConfigGauges;
+use crate::record::HedgeGauge;
 use crate::record::LimiterGauges;
 use crate::record::QuotaGauges;
 use crate::record::RateGauges;
@@ -67,13 +69,24 @@ fn source_limits(snapshot: &Snapshot, now: Moment) -> SourceLimitGauges {
 
 fn breakers(snapshot: &Snapshot, now: Moment) -> Vec<BreakerGauge> {
     let called = snapshot.sources.iter().filter(|source| matches!(source.plan.call, CallPlan::Http(_)));
-    let breakers = called.map(|source| BreakerGauge {
-        source: source.plan.name.clone(),
-        endpoint: source.plan.endpoint().into(),
-        state: source.view(now).state,
-        counts: source.circuit.counts(),
+    let breakers = called.flat_map(|source| {
+        let alone = source.plan.has_one_circuit().then(|| Arc::from(ALL_ENDPOINTS));
+        source.circuits().iter().map(move |endpoint| BreakerGauge {
+            source: source.plan.name.clone(),
+            endpoint: alone.clone().unwrap_or_else(|| Arc::clone(&endpoint.name)),
+            state: endpoint.circuit.view(&source.plan.breaker, now).state,
+            counts: endpoint.circuit.counts(),
+        })
     });
     breakers.collect()
+}
+
+fn hedge_delays(snapshot: &Snapshot, now: Moment) -> Vec<HedgeGauge> {
+    let delays = snapshot.sources.iter().filter_map(|source| {
+        let delay = source.hedge_delay(now)?;
+        Some(HedgeGauge { source: source.plan.name.clone(), delay })
+    });
+    delays.collect()
 }
 
 fn budgets(snapshot: &Snapshot, now: Moment) -> Vec<BudgetGauge> {
@@ -97,6 +110,7 @@ pub(crate) fn text(server: &Server) -> String {
         quotas: snapshot.quotas.iter().map(|quota| quota_gauges(quota)).collect(),
         breakers: breakers(&snapshot, now),
         budgets: budgets(&snapshot, now),
+        hedge_delays: hedge_delays(&snapshot, now),
         limiters: limiters(&snapshot).into_iter().chain(load::bulkheads(&snapshot)).collect(),
         source_limits: source_limits(&snapshot, now),
         load: load::gauges(&snapshot, now),

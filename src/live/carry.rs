@@ -2,6 +2,8 @@
 //! thing (another upstream, another meaning) starts anew.
 
 use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::AtomicUsize;
 use std::time::SystemTime;
 
 use crate::base::Clock;
@@ -10,8 +12,7 @@ use crate::live::cache::Cache;
 use crate::live::cache::CacheKey;
 use crate::live::cache::Limits;
 use crate::live::cache::Scope;
-use crate::live::circuit::Circuit;
-use crate::live::circuit::tell;
+use crate::live::carry_endpoints::Endpoints;
 use crate::live::gate::Gate;
 use crate::live::in_flight::InFlight;
 use crate::live::limits::Of;
@@ -31,6 +32,7 @@ use crate::policy::limiter::LimiterSettings;
 use crate::policy::limiter::QueueOrder;
 use crate::policy::line::LINE;
 use crate::policy::quota::LimitSettings;
+use crate::policy::strategy::Latencies;
 use crate::record::Event;
 use crate::record::Events;
 use crate::record::InvalidationCause;
@@ -149,15 +151,9 @@ impl Carry<'_> {
 
     fn source(&self, plan: &Arc<SourcePlan>, cache: &Cache) -> LiveSource {
         let before = self.previous.and_then(|previous| previous.source(plan.name.as_str()));
-        let circuit = match before {
-            Some(before) if before.plan.endpoint() == plan.endpoint() => {
-                if let Some(change) = before.circuit.apply(&before.plan.breaker, &plan.breaker) {
-                    tell(&plan.name, &change);
-                }
-                Arc::clone(&before.circuit)
-            }
-            Some(_) | None => Arc::new(Circuit::new(&plan.breaker).telling(self.events, &plan.name, plan.endpoint())),
-        };
+        let endpoints =
+            Endpoints { plan, before: before.map(|before| &**before), events: self.events, metrics: self.metrics }
+                .carry();
         let allowance = before.map(|before| Arc::clone(&before.allowance)).unwrap_or_default();
         let mark = cache.source_mark(&plan.name);
         if before.is_some_and(|before| before.plan.revision != plan.revision) {
@@ -169,7 +165,7 @@ impl Carry<'_> {
         let client = match &plan.call {
             CallPlan::Http(http) => {
                 let client = self.clients.for_source(&plan.name, http.connect_timeout);
-                if http.origin.starts_with("https:")
+                if http.targets.iter().any(|target| target.origin.starts_with("https:"))
                     && let Err(error) = client.prepare_tls()
                 {
                     // Its calls fail with `config_error` until the machine has its certificates; others are served.
@@ -179,10 +175,27 @@ impl Carry<'_> {
             }
             CallPlan::Static(_) => None,
         };
-        let metrics = self.metrics.source(&plan.name, plan.endpoint());
+        let metrics = self.metrics.source(&plan.name, endpoints.first().map_or("", |first| &first.name));
+        let same =
+            before.filter(|before| before.endpoints.iter().any(|old| endpoints.iter().any(|new| new.name == old.name)));
+        let latencies = match same {
+            Some(before) => Arc::clone(&before.latencies),
+            None => Arc::new(Mutex::new(Latencies::new(self.clock.now()))),
+        };
         let of = Of { name: &plan.name, metrics: self.metrics, clock: self.clock };
         let limits = SourceLimits::carry(before.map(|before| &before.limits), &plan.admission, of);
-        LiveSource { plan: Arc::clone(plan), circuit, allowance, limits, mark, fixed_key, client, metrics }
+        LiveSource {
+            plan: Arc::clone(plan),
+            endpoints,
+            turn: AtomicUsize::new(0),
+            latencies,
+            allowance,
+            limits,
+            mark,
+            fixed_key,
+            client,
+            metrics,
+        }
     }
 
     fn invalidate(&self, cache: &Cache, source: Name) {

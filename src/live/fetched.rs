@@ -65,6 +65,8 @@ pub(crate) struct Failure {
     pub(crate) took: Duration,
     /// How many attempts were sent.
     pub(crate) attempts: u32,
+    /// Whose failure it was, where the source has several endpoints.
+    pub(crate) endpoint: Option<Arc<str>>,
     /// When it is worth asking again.
     pub(crate) retry_after: Option<Duration>,
     /// What the upstream said about keeping it, for refusals that are kept.
@@ -80,6 +82,7 @@ impl Failure {
             message: message.into(),
             took: Duration::ZERO,
             attempts: 0,
+            endpoint: None,
             retry_after: None,
             directives: Directives::default(),
         }

@@ -2,17 +2,18 @@
 //! the end, so that every answer is explained by exactly one generation.
 
 use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::AtomicUsize;
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 
-use crate::base::Moment;
 use crate::live::allowance::Allowance;
 use crate::live::cache::Cache;
 use crate::live::cache::CacheKey;
 use crate::live::cache::SourceMark;
 use crate::live::cache::Tag;
-use crate::live::circuit::Circuit;
+use crate::live::endpoint::LiveEndpoint;
 use crate::live::gate::Gate;
 use crate::live::in_flight::InFlight;
 use crate::live::limits::SourceLimits;
@@ -22,8 +23,7 @@ use crate::outbound::Client;
 use crate::plan::Plan;
 use crate::plan::RoutePlan;
 use crate::plan::SourcePlan;
-use crate::policy::breaker::Denied;
-use crate::policy::breaker::View;
+use crate::policy::strategy::Latencies;
 use crate::record::LimiterMetrics;
 use crate::record::RouteMetrics;
 use crate::record::SourceMetrics;
@@ -53,7 +53,12 @@ pub(crate) struct Snapshot {
 /// A source with the state that outlives reloads.
 pub(crate) struct LiveSource {
     pub(crate) plan: Arc<SourcePlan>,
-    pub(crate) circuit: Arc<Circuit>,
+    /// In the order of the plan; at least one.
+    pub(crate) endpoints: Vec<LiveEndpoint>,
+    /// How many calls chose among them.
+    pub(crate) turn: AtomicUsize,
+    /// How long its calls take, where hedges go by that.
+    pub(crate) latencies: Arc<Mutex<Latencies>>,
     pub(crate) limits: SourceLimits,
     /// What it may spend on further attempts.
     pub(crate) allowance: Arc<Allowance>,
@@ -63,25 +68,6 @@ pub(crate) struct LiveSource {
     /// `None` for `static:`.
     pub(crate) client: Option<Arc<Client>>,
     pub(crate) metrics: Arc<SourceMetrics>,
-}
-
-impl LiveSource {
-    /// Whether the circuit would let a call through, before anything is done for it. A refusal is counted.
-    pub(crate) fn ask(&self, now: Moment) -> Result<(), Denied> {
-        self.circuit.peek(&self.plan.breaker, now).inspect_err(|denied| self.circuit.count_refusal(denied.reason))
-    }
-
-    /// What is left for further attempts, in thousandths of one; `None` where none is ever made, or no budget bounds them.
-    pub(crate) fn budget_balance(&self, now: Moment) -> Option<i64> {
-        let set = &self.plan.terms.retry;
-        let budget = set.budget.as_ref().filter(|_| set.max_attempts > 1)?;
-        Some(self.allowance.balance(budget, now))
-    }
-
-    /// The circuit as it is at this moment.
-    pub(crate) fn view(&self, now: Moment) -> View {
-        self.circuit.view(&self.plan.breaker, now)
-    }
 }
 
 /// A route's handles.

@@ -10,6 +10,7 @@ use http::Method;
 use crate::base::Name;
 use crate::config::spec::FallbackSpec;
 use crate::config::spec::PartSpec;
+use crate::config::spec::PolicySpec;
 use crate::config::spec::Respond;
 use crate::config::spec::RouteLimits;
 use crate::config::spec::RouteSpec;
@@ -29,11 +30,11 @@ use crate::plan::source::HttpPlan;
 use crate::plan::source::SourcePlan;
 use crate::plan::table::RouteTable;
 use crate::plan::table::Target;
-use crate::policy::deadline::MIN_ATTEMPT_BUDGET;
 use crate::policy::outcome::Classify;
 use crate::policy::quota::LimitSettings;
-use crate::policy::retry::RetrySettings;
 use crate::policy::retry::Terms;
+use crate::policy::strategy::Ring;
+use crate::policy::strategy::StrategyKind;
 use crate::shape::Format;
 use crate::shape::Projection;
 use crate::shape::Shape;
@@ -114,6 +115,7 @@ fn source(spec: SourceSpec, server: &ServerSpec, by_name: &HashMap<Name, usize>)
             CallPlan::Static(spec.shape.apply(&body, None))
         }
     };
+    let (ring, terms) = terms(&policies, &spec.classify, &call);
     let fallback = policies.fallback.into_iter().filter_map(|step| match step {
         FallbackSpec::Stale { max_age } => Some(Fallback::Stale(max_age)),
         FallbackSpec::Source(name) => by_name.get(&name).map(|place| Fallback::Source(*place)),
@@ -128,9 +130,11 @@ fn source(spec: SourceSpec, server: &ServerSpec, by_name: &HashMap<Name, usize>)
         }
         cache
     });
-    let terms = terms(policies.retry, &spec.classify, &call);
     SourcePlan {
         terms,
+        ring,
+        strategy: policies.strategy,
+        one_circuit: policies.one_circuit,
         name: spec.name,
         description: spec.description,
         params: spec.params.into(),
@@ -148,14 +152,28 @@ fn source(spec: SourceSpec, server: &ServerSpec, by_name: &HashMap<Name, usize>)
     }
 }
 
-/// How the attempts of this source follow each other.
-fn terms(mut retry: RetrySettings, classify: &Classify, call: &CallPlan) -> Terms {
-    retry.retry_on.to_mut().extend(&classify.retry);
-    let repeatable = match call {
-        CallPlan::Http(http) => retry.may_repeat(&http.method),
-        CallPlan::Static(_) => true,
+/// Where the attempts of this source go, and how they follow each other.
+fn terms(policies: &PolicySpec, classify: &Classify, call: &CallPlan) -> (Ring, Terms) {
+    let mut retry = policies.retry.clone();
+    if !classify.retry.is_empty() {
+        retry.retry_on.to_mut().extend(&classify.retry);
+    }
+    let (ring, repeatable) = match call {
+        CallPlan::Http(http) => {
+            let weights: Vec<_> = http.targets.iter().map(|target| target.weight).collect();
+            (Ring::new(&weights), retry.may_repeat(&http.method))
+        }
+        CallPlan::Static(_) => (Ring::new(&[1]), true),
     };
-    Terms { retry, repeatable, endpoints: 1, failover: false, split: false, min_attempt_budget: MIN_ATTEMPT_BUDGET }
+    let terms = Terms {
+        retry,
+        repeatable,
+        endpoints: ring.len(),
+        failover: policies.strategy.kind == StrategyKind::Sequential,
+        split: policies.split_deadline,
+        min_attempt_budget: policies.min_attempt_budget,
+    };
+    (ring, terms)
 }
 
 fn route(spec: RouteSpec, by_name: &HashMap<Name, usize>, doors: &mut Doors) -> RoutePlan {

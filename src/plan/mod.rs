@@ -21,6 +21,7 @@ pub(crate) use source::CallPlan;
 pub(crate) use source::Fallback;
 pub(crate) use source::HttpPlan;
 pub(crate) use source::SourcePlan;
+pub(crate) use source::Target as CallTarget;
 pub(crate) use table::Matched;
 pub(crate) use table::Target;
 pub(crate) use template::encode;

@@ -16,8 +16,10 @@ use crate::base::Name;
 use crate::config::spec::AuthSpec;
 use crate::config::spec::BodySpec;
 use crate::config::spec::ClientSpec;
+use crate::config::spec::EndpointSpec;
 use crate::config::spec::HttpSpec;
 use crate::config::spec::ParamSpec;
+use crate::config::spec::Propagate;
 use crate::config::spec::Template;
 use crate::plan::params::Bound;
 use crate::plan::params::ParamError;
@@ -27,6 +29,8 @@ use crate::policy::breaker::BreakerSettings;
 use crate::policy::freshness::CacheSettings;
 use crate::policy::outcome::Classify;
 use crate::policy::retry::Terms;
+use crate::policy::strategy::Ring;
+use crate::policy::strategy::StrategySettings;
 use crate::shape::Shape;
 use crate::shape::ShapeError;
 
@@ -44,6 +48,11 @@ pub(crate) struct SourcePlan {
     pub(crate) shape: Arc<Shape>,
     pub(crate) classify: Classify,
     pub(crate) terms: Terms,
+    pub(crate) strategy: StrategySettings,
+    /// Its endpoints with their weights.
+    pub(crate) ring: Ring,
+    /// Whether all endpoints have one circuit.
+    pub(crate) one_circuit: bool,
     pub(crate) breaker: Arc<BreakerSettings>,
     pub(crate) admission: AdmissionSettings,
     pub(crate) cache: Option<CacheSettings>,
@@ -117,11 +126,16 @@ impl SourcePlan {
         }
     }
 
-    /// `scheme://host:port` of the upstream: the identity of its breaker.
-    pub(crate) fn endpoint(&self) -> &str {
+    /// Whether several endpoints share a circuit.
+    pub(crate) fn has_one_circuit(&self) -> bool {
+        self.one_circuit && self.terms.endpoints > 1
+    }
+
+    /// The names of its endpoints, in their order: `id`, or `scheme://host:port`.
+    pub(crate) fn endpoints(&self) -> Vec<&str> {
         match &self.call {
-            CallPlan::Http(http) => &http.origin,
-            CallPlan::Static(_) => "static",
+            CallPlan::Http(http) => http.targets.iter().map(|target| target.id.as_str()).collect(),
+            CallPlan::Static(_) => vec!["static"],
         }
     }
 }
@@ -130,20 +144,32 @@ impl SourcePlan {
 #[derive(Debug)]
 pub(crate) struct HttpPlan {
     pub(crate) method: Method,
-    pub(crate) origin: String,
-    /// The whole URL, where no parameter is part of it.
-    fixed: Option<Uri>,
-    path: Template,
-    query: Vec<(String, Template)>,
+    /// Where it may be sent: at least one.
+    pub(crate) targets: Vec<Target>,
     /// What every call sends: user agent, accept, auth, headers without parameters.
     headers: HeaderMap,
     varying_headers: Vec<(HeaderName, Template)>,
     body: Option<BodySpec>,
     forward_headers: Vec<HeaderName>,
+    pub(crate) propagate: Propagate,
     pub(crate) connect_timeout: Duration,
     pub(crate) read_timeout: Option<Duration>,
     pub(crate) redirects: u32,
     pub(crate) max_response_bytes: ByteSize,
+}
+
+/// One of the places that a request may be sent to.
+#[derive(Debug)]
+pub(crate) struct Target {
+    /// The identity of its circuit.
+    pub(crate) id: String,
+    pub(crate) origin: String,
+    /// Its share of the calls.
+    pub(crate) weight: u32,
+    /// The whole URL, where no parameter is part of it.
+    fixed: Option<Uri>,
+    path: Template,
+    query: Vec<(String, Template)>,
 }
 
 /// A request to an upstream, complete.
@@ -158,8 +184,6 @@ pub(crate) struct SourceCall {
 impl HttpPlan {
     /// Compiles the request part of a source.
     pub(crate) fn new(spec: &HttpSpec, client: &ClientSpec, connect: Duration, read: Option<Duration>) -> Self {
-        let mut query = spec.url.query.clone();
-        query.extend(spec.query.iter().cloned());
         let mut headers = HeaderMap::new();
         let agent = HeaderValue::from_str(&client.user_agent);
         headers.insert(header::USER_AGENT, agent.unwrap_or_else(|_| HeaderValue::from_static("aggd")));
@@ -179,33 +203,25 @@ impl HttpPlan {
         if let Some(kind) = spec.body.as_ref().and_then(content_type) {
             headers.entry(header::CONTENT_TYPE).or_insert(kind);
         }
-        let constant =
-            template::is_constant(&spec.url.path) && query.iter().all(|(_, value)| template::is_constant(value));
-        let mut plan = Self {
+        Self {
             method: spec.method.clone(),
-            origin: spec.url.origin.clone(),
-            fixed: None,
-            path: spec.url.path.clone(),
-            query,
+            targets: spec.endpoints.iter().map(|endpoint| Target::new(endpoint, &spec.query)).collect(),
             headers,
             varying_headers,
             body: spec.body.clone(),
             forward_headers: spec.forward_headers.clone(),
+            propagate: spec.propagate,
             connect_timeout: connect,
             read_timeout: read,
             redirects: spec.redirects,
             max_response_bytes: spec.max_response_bytes,
-        };
-        if constant {
-            plan.fixed = plan.uri(&Bound::none()).ok();
         }
-        plan
     }
 
     /// Whether these parameters make a request at all: path and headers take not every value.
     pub(crate) fn check(&self, bound: &Bound) -> Result<(), ParamError> {
-        if self.fixed.is_none() {
-            template::path(&self.path, bound)?;
+        for target in self.targets.iter().filter(|target| target.fixed.is_none()) {
+            template::path(&target.path, bound)?;
         }
         for (name, value) in &self.varying_headers {
             self.header(name, value, bound)?;
@@ -221,8 +237,8 @@ impl HttpPlan {
         })
     }
 
-    /// The request for these parameters and this client's headers.
-    pub(crate) fn call(&self, bound: &Bound, client: &HeaderMap) -> Result<SourceCall, ParamError> {
+    /// The request to one of the targets, for these parameters and this client's headers.
+    pub(crate) fn call(&self, target: &Target, bound: &Bound, client: &HeaderMap) -> Result<SourceCall, ParamError> {
         let mut headers = self.headers.clone();
         for (name, value) in &self.varying_headers {
             if let Some(text) = self.header(name, value, bound)? {
@@ -235,7 +251,34 @@ impl HttpPlan {
                 headers.append(name.clone(), value.clone());
             }
         }
-        Ok(SourceCall { method: self.method.clone(), uri: self.uri(bound)?, headers, body: self.body(bound) })
+        Ok(SourceCall { method: self.method.clone(), uri: target.uri(bound)?, headers, body: self.body(bound) })
+    }
+
+    fn body(&self, bound: &Bound) -> Bytes {
+        match &self.body {
+            None => Bytes::new(),
+            Some(BodySpec::Text { text, .. }) => template::plain(text, bound).unwrap_or_default().into(),
+            Some(BodySpec::Json(tree)) => {
+                let mut out = String::new();
+                template::body(tree, bound, &mut out);
+                out.into()
+            }
+        }
+    }
+}
+
+impl Target {
+    /// The URL with the source's own `query` behind it.
+    fn new(spec: &EndpointSpec, query: &[(String, Template)]) -> Self {
+        let query: Vec<_> = spec.url.query.iter().chain(query).cloned().collect();
+        let constant =
+            template::is_constant(&spec.url.path) && query.iter().all(|(_, value)| template::is_constant(value));
+        let (id, origin) = (spec.id.clone(), spec.url.origin.clone());
+        let mut target = Self { id, origin, weight: spec.weight, fixed: None, path: spec.url.path.clone(), query };
+        if constant {
+            target.fixed = target.uri(&Bound::none()).ok();
+        }
+        target
     }
 
     fn uri(&self, bound: &Bound) -> Result<Uri, ParamError> {
@@ -250,18 +293,6 @@ impl HttpPlan {
             text.push_str(&query);
         }
         Uri::try_from(text).map_err(|_| ParamError::new("*", "the parameters make a URL that is too long"))
-    }
-
-    fn body(&self, bound: &Bound) -> Bytes {
-        match &self.body {
-            None => Bytes::new(),
-            Some(BodySpec::Text { text, .. }) => template::plain(text, bound).unwrap_or_default().into(),
-            Some(BodySpec::Json(tree)) => {
-                let mut out = String::new();
-                template::body(tree, bound, &mut out);
-                out.into()
-            }
-        }
     }
 }
 

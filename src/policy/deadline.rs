@@ -38,6 +38,11 @@ fn fraction(digits: &str, unit_ns: u128) -> u128 {
     value * unit_ns / scale
 }
 
+/// A budget as the header tells it: seconds, floored to the millisecond, so that nobody is promised more than there is.
+pub(crate) fn header_value(budget: Duration) -> String {
+    format!("{}.{:03}", budget.as_secs(), budget.subsec_millis())
+}
+
 /// What bounds a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RequestLimits {
@@ -135,6 +140,16 @@ mod tests {
         }
         let all = attempt_budget(start.after(ms(5_000)), None, MIN_ATTEMPT_BUDGET, start);
         assert_eq!(all, Some(ms(5_000)), "without a timeout of its own an attempt may take what is left");
+    }
+
+    #[test]
+    fn dlp_03_each_attempt_tells_its_own_budget() {
+        let (start, end) = (Moment::from_start(ms(70)), Moment::from_start(ms(1_070)));
+        let told = |elapsed| attempt_budget(end, None, MIN_ATTEMPT_BUDGET, start.after(elapsed)).map(header_value);
+        assert_eq!(told(ms(0)).as_deref(), Some("1.000"));
+        assert_eq!(told(ms(500)).as_deref(), Some("0.500"));
+        assert_eq!(told(Duration::from_micros(256_001)).as_deref(), Some("0.743"), "floored");
+        assert_eq!(header_value(ms(60_007)), "60.007");
     }
 
     #[test]

@@ -21,6 +21,7 @@ pub(crate) mod quota;
 pub(crate) mod retry;
 pub(crate) mod shedding;
 pub(crate) mod watermark;
+pub(crate) mod strategy;
 
 #[cfg(test)]
 mod limiter_laws;

@@ -32,6 +32,7 @@ pub(crate) use metrics::CONTENT_TYPE as METRICS_CONTENT_TYPE;
 pub(crate) use metrics::CacheGauges;
 pub(crate) use metrics::CacheResult;
 pub(crate) use metrics::ConfigGauges;
+pub(crate) use metrics::HedgeGauge;
 pub(crate) use metrics::LimiterGauges;
 pub(crate) use metrics::LimiterMetrics;
 pub(crate) use metrics::LoadGauges;

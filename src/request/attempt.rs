@@ -11,14 +11,18 @@ use crate::base::Pretty;
 use crate::live::Failure;
 use crate::live::Fetched;
 use crate::live::FlightResult;
+use crate::live::LiveEndpoint;
+use crate::plan::CallPlan;
 use crate::plan::HttpPlan;
 use crate::policy::outcome::Kind;
 use crate::policy::outcome::Outcome;
+use crate::policy::strategy::Order;
 use crate::record::Event;
 use crate::record::Stage;
 use crate::request::admission;
 use crate::request::admission::Bid;
 use crate::request::admission::Entered;
+use crate::request::error::failure;
 use crate::request::exchange;
 use crate::request::exchange::Came;
 use crate::request::exchange::Data;
@@ -28,12 +32,22 @@ use crate::request::flight::RawAnswer;
 
 /// One attempt to be made.
 pub(crate) struct Attempt {
+    /// At which of the source's endpoints.
+    pub(crate) place: usize,
     /// Which one of its call, from 1.
     pub(crate) number: u32,
     /// The most that it may take once it is sent; `None`: what is left of the flight's time.
     pub(crate) longest: Option<Duration>,
     /// Leave to send it that it has already.
     pub(crate) entered: Option<Entered>,
+}
+
+/// An attempt that was let through.
+#[derive(Clone, Copy)]
+pub(crate) struct Sent {
+    pub(crate) place: usize,
+    pub(crate) number: u32,
+    pub(crate) longest: Option<Duration>,
 }
 
 /// How an attempt ended.
@@ -47,35 +61,48 @@ pub(crate) struct Ended {
     pub(crate) raw: Option<Box<RawAnswer>>,
 }
 
+impl Ended {
+    /// Nothing was sent.
+    pub(crate) fn refused(failure: Arc<Failure>) -> Self {
+        Self { result: Err(failure), sent: None, do_not_retry: false, raw: None }
+    }
+}
+
 /// Makes one attempt. Cancelling is safe at every await: every place and permit is given back, neutrally.
-pub(crate) async fn make(flight: &Flight, http: &HttpPlan, attempt: Attempt, shield: &AtomicBool) -> Ended {
-    let Attempt { number, longest, entered } = attempt;
+pub(crate) async fn make(flight: &Flight, attempt: Attempt, shield: &AtomicBool) -> Ended {
+    let Attempt { place, number, longest, entered } = attempt;
+    let Some(endpoint) = flight.source.endpoint(place) else {
+        return Ended::refused(failure(Kind::InternalError, "there is no such endpoint"));
+    };
     let entered = match entered {
         Some(entered) => Ok(entered),
-        None => admission::enter(Bid { flight, circuit: &flight.source.circuit, longest }).await,
+        None => admission::enter(Bid { flight, circuit: &endpoint.circuit, longest }).await,
     };
     let mut entered = match entered {
         Ok(entered) => entered,
-        Err(failure) => return Ended { result: Err(failure), sent: None, do_not_retry: false, raw: None },
+        Err(failure) => return Ended::refused(failure),
     };
     entered.departs();
     shield.store(entered.is_probe(), Ordering::Relaxed);
-    if number == 1 && !entered.is_probe() {
-        earn(flight, entered.at);
-    }
-    // Boxed: the task is moved about before it is polled, and this is most of it.
-    let came = Box::pin(timed(flight, http, &entered, longest)).await;
+    let ended = send(flight, Sent { place, number, longest }, entered).await;
     shield.store(false, Ordering::Relaxed);
-    let came = if was_late(flight, &entered, longest) { blamed_on_us(came) } else { came };
-    conclude(flight, entered, came)
+    ended
 }
 
-/// First attempts earn what retries and hedges spend. Where there can be none, nobody counts.
-fn earn(flight: &Flight, now: Moment) {
-    let terms = &flight.source.plan.terms;
-    if let Some(budget) = terms.retry.budget.as_ref().filter(|_| terms.retry.max_attempts > 1) {
-        flight.source.allowance.earn(budget, now);
+/// Sends an attempt that was let through.
+pub(crate) async fn send(flight: &Flight, sent: Sent, entered: Entered) -> Ended {
+    let source = &flight.source;
+    let (CallPlan::Http(http), Some(endpoint)) = (&source.plan.call, source.endpoint(sent.place)) else {
+        return Ended::refused(failure(Kind::InternalError, "constant data is never called"));
+    };
+    let _pending = (source.plan.strategy.order == Order::LeastPending).then(|| endpoint.count());
+    if sent.number == 1 && source.spends() && !entered.is_probe() {
+        source.allowance.earn(source.purse(), entered.at);
     }
+    // Boxed: the task is moved about before it is polled, and this is most of it.
+    let came = Box::pin(timed(flight, http, &entered, sent)).await;
+    let came = if was_late(flight, &entered, sent.longest) { blamed_on_us(came) } else { came };
+    conclude(flight, endpoint, entered, came)
 }
 
 /// Whether waiting in line took a good part of the time that the attempt should have had. What does not get done in the
@@ -98,10 +125,10 @@ fn blamed_on_us(came: Came) -> Came {
 }
 
 /// The exchange and the decoding of its answer, under the attempt's timer.
-async fn timed(flight: &Flight, http: &HttpPlan, entered: &Entered, longest: Option<Duration>) -> Came {
+async fn timed(flight: &Flight, http: &HttpPlan, entered: &Entered, sent: Sent) -> Came {
     let end = entered.at.after(entered.budget);
     // Pinned here, or the timer would hold a second copy of it.
-    let exchange = pin!(exchange::exchange(flight, http));
+    let exchange = pin!(exchange::exchange(flight, http, sent.place, entered.budget));
     match tokio::time::timeout_at(flight.shared.clock.instant(end), exchange).await {
         Ok(came) => came,
         Err(_) => {
@@ -110,10 +137,10 @@ async fn timed(flight: &Flight, http: &HttpPlan, entered: &Entered, longest: Opt
                 flight.shared.metrics.server.deadline_exceeded(Stage::Attempt);
             }
             let kind = if by_client { Kind::DeadlineExceeded } else { Kind::AttemptTimeout };
-            let timeout = configured(flight, entered.budget, longest);
-            let (stage, plan) = (Stage::Attempt.as_str(), &flight.source.plan);
-            let event = Event::TimeoutExceeded { stage, timeout, by_client };
-            flight.shared.events.of_endpoint(&plan.name, plan.endpoint(), event);
+            let timeout = configured(flight, entered.budget, sent.longest);
+            let event = Event::TimeoutExceeded { stage: Stage::Attempt.as_str(), timeout, by_client };
+            let endpoint = flight.source.endpoint(sent.place).map_or("", |endpoint| &endpoint.name);
+            flight.shared.events.of_endpoint(&flight.source.plan.name, endpoint, event);
             Lost::new(kind, format!("timed out after {}", Pretty(timeout))).into()
         }
     }
@@ -129,7 +156,7 @@ fn configured(flight: &Flight, budget: Duration, longest: Option<Duration>) -> D
 }
 
 /// Classifies what happened, once, and tells circuit, metrics and log.
-fn conclude(flight: &Flight, entered: Entered, came: Came) -> Ended {
+fn conclude(flight: &Flight, endpoint: &LiveEndpoint, entered: Entered, came: Came) -> Ended {
     let source = &flight.source;
     let (sent, now) = (entered.at, flight.shared.clock.now());
     let took = now.since(sent);
@@ -140,7 +167,7 @@ fn conclude(flight: &Flight, entered: Entered, came: Came) -> Ended {
     let evidence = source.plan.classify.evidence(kind, status);
     let outcome = Outcome { kind, evidence, retry_after };
     entered.record(flight, &admission::Ended { outcome: &outcome, status, took, now });
-    source.metrics.attempted(kind, took);
+    endpoint.metrics.attempted(kind, took);
     match came {
         Came::Data(Data { body, keeping, raw }) => {
             flight.trail.note(&flight.shared.clock, &source.plan.name, || {
@@ -163,7 +190,9 @@ fn conclude(flight: &Flight, entered: Entered, came: Came) -> Ended {
             flight.trail.note(&flight.shared.clock, &source.plan.name, || {
                 format!("attempt: {} after {}: {message}", kind.as_str(), Pretty(took))
             });
-            let failure = Failure { kind, status, message, took, attempts: 1, retry_after, directives };
+            // One alone need not be named.
+            let endpoint = (source.endpoints.len() > 1).then(|| Arc::clone(&endpoint.name));
+            let failure = Failure { kind, status, message, took, attempts: 1, endpoint, retry_after, directives };
             Ended { result: Err(Arc::new(failure)), sent: Some(sent), do_not_retry, raw: None }
         }
     }

@@ -163,6 +163,10 @@ pub(crate) fn open_result(out: &mut Writer, plan: &PartPlan, part: &Part) {
                 out.text(",\"attempts\":");
                 out.number(failure.attempts);
             }
+            if let Some(endpoint) = &failure.endpoint {
+                out.text(",\"endpoint\":");
+                out.string(endpoint);
+            }
         }
     }
     out.text(",\"duration_ms\":");

@@ -200,6 +200,9 @@ impl Problem {
             let elapsed_ms = u64::try_from(failure.took.as_millis()).unwrap_or(u64::MAX);
             problem = problem.with("attempts", failure.attempts).with("elapsed_ms", elapsed_ms);
         }
+        if let Some(endpoint) = &failure.endpoint {
+            problem = problem.with("endpoint", &**endpoint);
+        }
         match failure.retry_after {
             Some(wait) if failure.kind.is_local() => problem.retry_after(wait),
             None if failure.kind.is_local() => problem.retry_after(Duration::from_secs(1)),

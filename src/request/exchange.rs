@@ -9,13 +9,16 @@ use http::HeaderName;
 use http::HeaderValue;
 use http::header;
 
+use crate::config::spec::Propagate;
 use crate::live::Keeping;
 use crate::outbound::Answer;
 use crate::outbound::Call;
 use crate::outbound::ReadLimits;
 use crate::outbound::retry_after;
+use crate::plan::CallTarget;
 use crate::plan::HttpPlan;
 use crate::plan::ParamError;
+use crate::policy::deadline::header_value;
 use crate::policy::directives::Directives;
 use crate::policy::outcome::Kind;
 use crate::request::context::TRACEPARENT;
@@ -26,6 +29,8 @@ use crate::request::revalidate;
 use crate::shape::Shape;
 use crate::shape::ShapeError;
 
+const X_REQUEST_TIMEOUT: HeaderName = HeaderName::from_static("x-request-timeout");
+const X_REQUEST_PRIORITY: HeaderName = HeaderName::from_static("x-request-priority");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const X_DO_NOT_RETRY: HeaderName = HeaderName::from_static("x-do-not-retry");
 /// How gRPC servers say the same: a number of milliseconds, or anything else for never.
@@ -75,13 +80,13 @@ impl From<Lost> for Came {
 }
 
 /// Sends the request, reads the answer, makes data of it.
-pub(crate) async fn exchange(flight: &Flight, http: &HttpPlan) -> Came {
+pub(crate) async fn exchange(flight: &Flight, http: &HttpPlan, place: usize, budget: Duration) -> Came {
     let source = &flight.source;
-    let Some(client) = &source.client else {
+    let (Some(client), Some(target)) = (&source.client, http.targets.get(place)) else {
         return Lost::new(Kind::InternalError, "the source has no client").into();
     };
     let limits = ReadLimits { max_response_bytes: http.max_response_bytes, read_timeout: http.read_timeout };
-    let mut call = match complete(flight, http) {
+    let mut call = match complete(flight, http, target, budget) {
         Ok(call) => call,
         Err(error) => return Lost::new(Kind::ConfigError, error.to_string()).into(),
     };
@@ -110,8 +115,8 @@ pub(crate) async fn exchange(flight: &Flight, http: &HttpPlan) -> Came {
 }
 
 /// The request to send, with what this one call adds to it.
-fn complete(flight: &Flight, http: &HttpPlan) -> Result<Call, ParamError> {
-    let source = http.call(&flight.bound, &flight.forwarded)?;
+fn complete(flight: &Flight, http: &HttpPlan, target: &CallTarget, budget: Duration) -> Result<Call, ParamError> {
+    let source = http.call(target, &flight.bound, &flight.forwarded)?;
     let mut headers = source.headers;
     if let Ok(id) = HeaderValue::from_str(&flight.request_id) {
         headers.insert(X_REQUEST_ID, id);
@@ -125,7 +130,21 @@ fn complete(flight: &Flight, http: &HttpPlan) -> Result<Call, ParamError> {
     if let (Some(key), Some(set)) = (&flight.call_key, &flight.source.plan.terms.retry.idempotency_key) {
         headers.insert(set.header.clone(), key.clone());
     }
+    propagate(flight, http.propagate, budget, &mut headers);
     Ok(Call { method: source.method, url: source.uri, headers, body: source.body })
+}
+
+/// What of our own the upstream is told: the time that this attempt has, and how much the request matters.
+fn propagate(flight: &Flight, what: Propagate, budget: Duration, headers: &mut HeaderMap) {
+    if what.deadline
+        && let Ok(value) = HeaderValue::try_from(header_value(budget))
+    {
+        let name = flight.snapshot.plan.server.deadline.header.clone();
+        headers.insert(name.unwrap_or(X_REQUEST_TIMEOUT), value);
+    }
+    if what.priority {
+        headers.insert(X_REQUEST_PRIORITY, HeaderValue::from_static(flight.priority.as_str()));
+    }
 }
 
 /// Whether an upstream says that another attempt is no use.

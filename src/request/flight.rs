@@ -53,8 +53,8 @@ pub(crate) struct Flight {
     pub(crate) end: Deadline,
     /// The request's; `low` for a refresh.
     pub(crate) priority: Priority,
-    /// Leave to send its first attempt that it has already.
-    pub(crate) entered: Option<Entered>,
+    /// Leave to send its first attempt that it has already, and to which endpoint.
+    pub(crate) entered: Option<(usize, Entered)>,
     /// The copy that the upstream is asked about: whether it still holds.
     pub(crate) known: Option<Arc<Fetched>>,
     /// Whether it makes one attempt, whatever `retry` says: it stands in for another source.
@@ -111,11 +111,13 @@ impl Refresh {
         flight.started = now;
         flight.priority = Priority::Low;
         flight.end.at = now.after(flight.source.plan.flight_timeout());
+        let Some(place) = flight.source.choose(now) else { return };
+        let Some(endpoint) = flight.source.endpoint(place) else { return };
         let longest = flight.source.plan.attempt_timeout;
-        let bid = Bid { flight: &flight, circuit: &flight.source.circuit, longest };
+        let bid = Bid { flight: &flight, circuit: &endpoint.circuit, longest };
         let Ok(entered) = admission::try_enter(bid) else { return };
         if let Some(lead) = due.begin(now) {
-            flight.entered = Some(entered);
+            flight.entered = Some((place, entered));
             led(flight, lead).await;
         }
     }
@@ -159,11 +161,6 @@ impl Flight {
         if deadline.at < self.end.at {
             self.end = deadline;
         }
-    }
-
-    /// Whether more than one attempt may be made.
-    pub(crate) fn may_repeat(&self) -> bool {
-        self.source.plan.terms.retry.max_attempts > 1 && !self.once
     }
 
     /// When it is over at the latest.

@@ -34,6 +34,7 @@ mod reloading;
 mod retries;
 mod security;
 mod shedding;
+mod strategies;
 mod surface;
 mod testing;
 mod throttle;

@@ -194,7 +194,8 @@ fn part(name: &Name, of: &OfPart, seen: &Seen, expectation: &Expectation) -> Fou
 
 fn circuit(name: &Name, shared: &Arc<Shared>) -> &'static str {
     let snapshot = shared.live.load();
-    snapshot.source(name.as_str()).map_or("unknown", |source| source.view(shared.clock.now()).state.as_str())
+    let view = snapshot.source(name.as_str()).and_then(|source| source.view(shared.clock.now()));
+    view.map_or("unknown", |view| view.state.as_str())
 }
 
 fn held_of(name: &Name, shared: &Arc<Shared>) -> &'static str {

@@ -88,6 +88,7 @@ impl Check<'_> {
             (Kind::Tree | Kind::Projection, _) => {}
             (Kind::Block(block), Value::Map(_)) => self.block(node, block, at),
             (Kind::Block(block), _) if node.is_null() => self.block(node, block, at),
+            (Kind::WordOr(_, block), Value::Map(_)) => self.block(node, block, at),
             (Kind::Map(inner), Value::Map(entries)) => {
                 for entry in entries {
                     self.value(&entry.value, inner, &at.key(&entry.key));
@@ -168,7 +169,14 @@ impl Kind {
     fn refuses_off(self) -> bool {
         !matches!(
             self,
-            Self::Text | Self::Tree | Self::Scalar | Self::Level | Self::Switch | Self::OneOf(_) | Self::Url
+            Self::Text
+                | Self::Tree
+                | Self::Scalar
+                | Self::Level
+                | Self::Switch
+                | Self::OneOf(_)
+                | Self::WordOr(..)
+                | Self::Url
         )
     }
 }
@@ -195,7 +203,8 @@ fn scalar_of_kind(scalar: &Scalar, kind: &Kind) -> Result<(), Problem> {
         Kind::Whole { min, max } => values::whole(scalar, *min, *max).map(drop),
         Kind::Number { min } => values::number(scalar, *min).map(drop),
         Kind::Switch => values::switch(scalar).map(drop),
-        Kind::OneOf(words) => values::one_of(scalar, words).map(drop),
+        Kind::OneOf(words) | Kind::WordOr(words, _) => values::one_of(scalar, words).map(drop),
+        Kind::DurationOrPercentile => values::delay(scalar).map(drop),
         Kind::Listen => values::listen(scalar).map(drop),
         Kind::Database => values::database(scalar, Path::new("")).map(drop),
         Kind::Proxy => values::proxy(scalar).map(drop),

@@ -24,6 +24,7 @@ mod route;
 mod server;
 mod shedding;
 mod source;
+mod strategy;
 mod url;
 
 pub(crate) use policies::policies;

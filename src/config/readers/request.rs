@@ -18,15 +18,19 @@ use crate::config::readers::body;
 use crate::config::readers::rate;
 use crate::config::readers::url;
 use crate::config::similar;
+use crate::config::spec::EndpointSpec;
 use crate::config::spec::HttpSpec;
 use crate::config::spec::ParamSpec;
 use crate::config::spec::Piece;
+use crate::config::spec::Propagate;
 use crate::config::spec::Template;
 use crate::config::spec::UrlTemplate;
 use crate::config::template;
 use crate::config::template::Part;
 use crate::config::values;
 
+/// More are no replicas of one upstream.
+const MOST_ENDPOINTS: usize = 64;
 /// Used where the file is silent.
 const MAX_RESPONSE_BYTES: ByteSize = ByteSize::mib(5);
 
@@ -117,8 +121,7 @@ impl<'a> Placeholders<'a> {
 /// Reads the request of a source with a `url`. `None`: it has none that can be used.
 pub(crate) fn request(node: &Node, params: &[ParamSpec], at: &At<'_>, findings: &mut Findings) -> Option<HttpSpec> {
     let mut names = Placeholders::of(params);
-    names.doubtful = node.get("url").is_none();
-    let url = read_url(node, &mut names, at, findings);
+    let endpoints = endpoints(node, &mut names, at, findings);
     let method = node.word("method").and_then(|word| Method::from_bytes(word.as_bytes()).ok()).unwrap_or(Method::GET);
     let body = body::body(node, &mut names, at, findings);
     if body.is_some() && method == Method::GET && node.entry("body").is_some() {
@@ -139,8 +142,54 @@ pub(crate) fn request(node: &Node, params: &[ParamSpec], at: &At<'_>, findings: 
         auth: auth::auth(node, at, findings),
         redirects: node.count("redirects").unwrap_or(0),
         max_response_bytes: node.size("max_response_bytes").unwrap_or(MAX_RESPONSE_BYTES),
-        url: url?,
+        propagate: propagate(node),
+        endpoints: endpoints?,
     })
+}
+
+/// Where the request goes: one `url`, or each of `endpoints`.
+fn endpoints(
+    node: &Node,
+    names: &mut Placeholders<'_>,
+    at: &At<'_>,
+    findings: &mut Findings,
+) -> Option<Vec<EndpointSpec>> {
+    let Some(list) = node.get("endpoints") else {
+        names.doubtful = node.get("url").is_none();
+        let url = read_url(node, names, at, findings)?;
+        return Some(vec![EndpointSpec { id: url.origin.clone(), url, weight: 1 }]);
+    };
+    let at = at.key("endpoints");
+    let mut read: Vec<EndpointSpec> = Vec::new();
+    let mut all = true;
+    for (index, item) in list.items().iter().enumerate() {
+        let at = at.item(index);
+        let Some(url) = read_url(item, names, &at, findings) else {
+            all = false;
+            continue;
+        };
+        let id = item.word("id").map_or_else(|| url.origin.clone(), str::to_owned);
+        if read.iter().any(|known| known.id == id) {
+            let key = if item.entry("id").is_some() { "id" } else { "url" };
+            let twice = problem(codes::DECLARED_TWICE, "two endpoints with one identity: their circuits would be one");
+            findings.error(&at.key(key), item.spot_of(key), twice.help("give each an `id` of its own"));
+            all = false;
+            continue;
+        }
+        read.push(EndpointSpec { id, url, weight: item.count("weight").unwrap_or(1) });
+    }
+    if read.len() > MOST_ENDPOINTS || (read.is_empty() && all) {
+        let count = problem(codes::BAD_NUMBER, format!("a source has 1 to {MOST_ENDPOINTS} endpoints"));
+        findings.error(&at, list.span, count.help("write them as a list: `- url: https://…`"));
+        return None;
+    }
+    all.then_some(read)
+}
+
+fn propagate(node: &Node) -> Propagate {
+    let words = node.get("propagate").map(Node::items).unwrap_or_default();
+    let has = |word: &str| words.iter().any(|item| item.text() == Some(word));
+    Propagate { deadline: has("deadline"), priority: has("priority") }
 }
 
 fn read_url(node: &Node, names: &mut Placeholders<'_>, at: &At<'_>, findings: &mut Findings) -> Option<UrlTemplate> {

@@ -16,6 +16,7 @@ use crate::config::readers::rate;
 use crate::config::readers::request;
 use crate::config::readers::retry;
 use crate::config::readers::rooted;
+use crate::config::readers::strategy;
 use crate::config::render;
 use crate::config::spec::ParamSpec;
 use crate::config::spec::ServerSpec;
@@ -30,7 +31,8 @@ use crate::shape::Format;
 use crate::shape::Shape;
 
 /// What only a call to a URL has.
-pub(crate) const OF_A_CALL: [&str; 11] = [
+pub(crate) const OF_A_CALL: [&str; 12] = [
+    "propagate",
     "method",
     "query",
     "headers",
@@ -60,12 +62,15 @@ pub(crate) fn source(
     let merged = defaults.merged(own, &POLICIES);
     let policies = policies::policies(&merged, server, at, findings);
     rate::cost_param(policies.admission.rate_limit.as_ref(), (&merged, &params), at, findings);
-    if !classify.retry.is_empty() && policies.retry.max_attempts == 1 {
+    if !classify.retry.is_empty() && policies.retry.max_attempts == 1 && policies.strategy.hedge().is_none() {
         let at = at.key("classify");
         let at = at.key("retry");
         let unused = problem(codes::NO_EFFECT, "`classify.retry` does nothing: this source makes one attempt");
         let span = own.get("classify").map_or(own.span, |classify| classify.spot_of("retry"));
         findings.warn(&at, span, unused.help("add `retry: {}`, or remove it"));
+    }
+    if let Some(Upstream::Http(http)) = &upstream {
+        strategy::check(own, http, &policies, at, findings);
     }
     Some(SourceSpec {
         description: own.word("description").map(str::to_owned),
@@ -81,7 +86,11 @@ pub(crate) fn source(
 }
 
 fn upstream(node: &Node, params: &[ParamSpec], at: &At<'_>, findings: &mut Findings) -> Option<Upstream> {
-    let (url, constant) = (node.entry("url"), node.entry("static"));
+    let (url, constant) = (node.entry("url").or(node.entry("endpoints")), node.entry("static"));
+    if let (Some(_), Some(endpoints)) = (node.entry("url"), node.entry("endpoints")) {
+        let both = problem(codes::EXCLUSIVE_KEYS, "a source has a `url` or `endpoints`, not both");
+        findings.error(&at.key("endpoints"), endpoints.at, both.help("write the `url` as one of `endpoints`"));
+    }
     match (url, constant) {
         (Some(_), None) => request::request(node, params, at, findings).map(|http| Upstream::Http(Box::new(http))),
         (None, Some(constant)) => {

@@ -99,8 +99,8 @@ fn the_example_of_the_documentation_means_what_it_says() {
     let names: Vec<_> = spec.sources.iter().map(|source| source.name.as_str()).collect();
     assert_eq!(names, ["weather", "news", "archive"]);
     let weather = &spec.sources[0];
-    assert_eq!(http(weather).url.origin, "https://api.example.org");
-    assert!(http(weather).url.secret);
+    assert_eq!(http(weather).endpoints[0].url.origin, "https://api.example.org");
+    assert!(http(weather).endpoints[0].url.secret);
     assert_eq!(http(weather).query.len(), 3);
     assert_eq!(weather.params[0].default.as_deref(), Some("52.52"));
     assert_eq!(weather.policies.timeout, Duration::from_secs(5));

@@ -1,6 +1,7 @@
 //! Scalars → quantities, words, addresses. Each says what to write instead; none shows what came from `${…}`.
 
 mod address;
+mod delay;
 mod header;
 mod limit_key;
 mod quantity;
@@ -11,6 +12,7 @@ pub(crate) use address::listen;
 pub(crate) use address::network;
 pub(crate) use address::parse_listen;
 pub(crate) use address::proxy;
+pub(crate) use delay::delay;
 pub(crate) use header::header_name;
 pub(crate) use header::header_name_of;
 pub(crate) use header::header_value;

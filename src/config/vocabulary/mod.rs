@@ -15,6 +15,7 @@ mod server;
 mod shedding;
 mod source;
 mod test;
+mod strategy;
 
 pub(crate) use events::EVENTS;
 pub(crate) use policies::POLICIES;
@@ -104,6 +105,10 @@ pub(crate) enum Kind {
     Tree,
     /// A projection: a JSONPath or a map of fields.
     Projection,
+    /// A duration, or `p95`.
+    DurationOrPercentile,
+    /// One of these words, or a map.
+    WordOr(&'static [&'static str], &'static Block),
     Block(&'static Block),
     /// A map with keys of the user's choice.
     Map(&'static Kind),
@@ -158,7 +163,7 @@ impl Block {
 impl Kind {
     /// The block that a value of this kind is, directly.
     pub(crate) fn block(self) -> Option<&'static Block> {
-        if let Self::Block(block) = self { Some(block) } else { None }
+        if let Self::Block(block) | Self::WordOr(_, block) = self { Some(block) } else { None }
     }
 }
 

@@ -8,6 +8,8 @@ use crate::config::vocabulary::admission::RATE_LIMIT;
 use crate::config::vocabulary::admission::THROTTLE;
 use crate::config::vocabulary::key;
 use crate::config::vocabulary::retry::RETRY;
+use crate::config::vocabulary::strategy::STRATEGIES;
+use crate::config::vocabulary::strategy::STRATEGY;
 
 const COUNT: Kind = Kind::Whole { min: 1, max: 1_000_000 };
 const DURATION: Kind = Kind::Duration { zero: false };
@@ -20,6 +22,14 @@ pub(crate) static POLICIES: Block = Block {
         key("attempt_timeout", DURATION, "", "per attempt; without it, what is left of `timeout`").or_off().nullable(),
         key("connect_timeout", DURATION, "(client.connect_timeout)", "DNS, TCP and TLS"),
         key("read_timeout", DURATION, "", "the longest gap between two chunks of a body").or_off().nullable(),
+        key("min_attempt_budget", DURATION, "10ms", "with less than this left, no attempt is started"),
+        key(
+            "deadline_split",
+            Kind::OneOf(&["none", "even"]),
+            "none",
+            "`even`: what is left of `timeout` is shared by the attempts that are left",
+        ),
+        key("strategy", Kind::WordOr(STRATEGIES, &STRATEGY), "single", "which of `endpoints` a call goes to"),
         key("retry", Kind::Block(&RETRY), "off", "calls again what failed; `retry: {}` is all of its defaults")
             .or_off(),
         key("breaker", Kind::Block(&BREAKER), "{}", "stops calling what keeps failing").or_off(),
@@ -34,12 +44,13 @@ pub(crate) static POLICIES: Block = Block {
         key("fallback", Kind::List(&Kind::Block(&FALLBACK)), "[]", "what stands in for a failed call, in this order"),
     ],
     also: None,
-    not_yet: &["min_attempt_budget", "deadline_split", "strategy", "fallback_on", "fallback_reserve"],
+    not_yet: &["fallback_on", "fallback_reserve"],
 };
 
 static BREAKER: Block = Block {
     keys: &[
         key("enabled", Kind::Switch, "true", "`breaker: off` is the same as `enabled: false`"),
+        key("scope", Kind::OneOf(&["endpoint", "source"]), "endpoint", "a circuit for each endpoint, or one for all"),
         key(
             "failure_threshold",
             Kind::Whole { min: 0, max: 1_000_000 },
@@ -54,7 +65,7 @@ static BREAKER: Block = Block {
         key("throttled", Kind::OneOf(&["neutral", "failure"]), "neutral", "what a 429 counts as while it is closed"),
     ],
     also: None,
-    not_yet: &["scope", "shared"],
+    not_yet: &["shared"],
 };
 
 static WINDOW: Block = Block {

@@ -4,6 +4,7 @@ use crate::config::vocabulary::Block;
 use crate::config::vocabulary::Kind;
 use crate::config::vocabulary::POLICIES;
 use crate::config::vocabulary::key;
+use crate::config::vocabulary::strategy::ENDPOINT;
 
 /// A `source:` document.
 pub(crate) static SOURCE: Block = Block {
@@ -11,6 +12,7 @@ pub(crate) static SOURCE: Block = Block {
         key("source", Kind::Name, "", "its name").required(),
         key("description", Kind::Text, "", "for people"),
         key("url", Kind::Url, "", "absolute http(s) URL; placeholders `{param}` in path and query"),
+        key("endpoints", Kind::List(&Kind::Block(&ENDPOINT)), "", "instead of `url`: replicas, used by `strategy`"),
         key("static", Kind::Tree, "", "instead of `url`: constant data, still projected").nullable(),
         key("method", Kind::OneOf(&["GET", "POST", "PUT", "PATCH", "DELETE"]), "GET", "of the call"),
         key(
@@ -30,6 +32,12 @@ pub(crate) static SOURCE: Block = Block {
             "client headers passed on; they tell cache entries apart",
         ),
         key("auth", Kind::Block(&AUTH), "", "how the call authenticates"),
+        key(
+            "propagate",
+            Kind::List(&Kind::OneOf(&["deadline", "priority"])),
+            "[]",
+            "sent on to the upstream: the time that the attempt has, the priority of the request",
+        ),
         key("redirects", Kind::Whole { min: 0, max: 20 }, "0", "how many are followed"),
         key("max_response_bytes", Kind::Size, "5MiB", "of an answer, after decompression"),
         key("format", Kind::OneOf(&["json", "text"]), "(by Content-Type, else json)", "how the answer is decoded"),
@@ -40,7 +48,7 @@ pub(crate) static SOURCE: Block = Block {
         key("aggregate", Kind::Switch, "true", "part of `GET /aggregate`; never with a required parameter"),
     ],
     also: Some(&POLICIES),
-    not_yet: &["endpoints", "sql", "graphql", "tls", "propagate", "schema"],
+    not_yet: &["sql", "graphql", "tls", "schema"],
 };
 
 static PARAM: Block = Block {

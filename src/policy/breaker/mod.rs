@@ -23,6 +23,7 @@
 
 mod machine;
 mod operate;
+mod overall;
 mod settings;
 mod tell;
 mod window;
@@ -31,6 +32,7 @@ mod window;
 mod tests;
 
 pub(crate) use machine::Breaker;
+pub(crate) use overall::overall;
 pub(crate) use settings::BREAKER_DEFAULTS;
 pub(crate) use settings::BreakerSettings;
 pub(crate) use settings::HalfOpenSettings;

@@ -9,8 +9,6 @@ use crate::base::Moment;
 use crate::policy::retry::settings::BudgetSettings;
 
 const BUCKETS: usize = 10;
-/// One retry costs this much.
-const TOKEN: i64 = 1000;
 
 /// The memory of one budget.
 #[derive(Clone, Debug, Default)]
@@ -24,6 +22,9 @@ pub(crate) struct Budget {
 }
 
 impl Budget {
+    /// What one attempt costs.
+    pub(crate) const TOKEN: i64 = 1000;
+
     /// A first attempt was sent.
     pub(crate) fn deposit(&mut self, set: &BudgetSettings, now: Moment) {
         *self.bucket(set, now) += milli(set.ratio);
@@ -31,9 +32,9 @@ impl Budget {
 
     /// Spends a token, if there is one.
     pub(crate) fn withdraw(&mut self, set: &BudgetSettings, now: Moment) -> bool {
-        let enough = self.balance(set, now) >= TOKEN;
+        let enough = self.balance(set, now) >= Self::TOKEN;
         if enough {
-            *self.bucket(set, now) -= TOKEN;
+            *self.bucket(set, now) -= Self::TOKEN;
         }
         enough
     }

@@ -73,6 +73,11 @@ pub(crate) struct Course {
 }
 
 impl Terms {
+    /// Whether a call makes one attempt, at the only place there is.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.retry.max_attempts == 1 && self.endpoints == 1
+    }
+
     /// Whether another attempt might do better after this.
     pub(crate) fn retries(&self, failed: &Failed) -> Result<(), Stop> {
         let worth_it = |selector: &Selector| selector.matches(failed.kind, failed.status);

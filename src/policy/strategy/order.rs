@@ -135,9 +135,8 @@ mod tests {
     #[test]
     fn the_fewest_calls_for_its_weight_is_chosen_and_equals_take_turns() {
         let ring = Ring::new(&[1, 1, 2]);
-        let chosen = |turn, pending: [u32; 3]| {
-            ring.first(Order::LeastPending, Odds { turn, draw: 0.0 }, |place| pending[place])
-        };
+        let chosen =
+            |turn, pending: [u32; 3]| ring.first(Order::LeastPending, Odds { turn, draw: 0.0 }, |place| pending[place]);
         assert_eq!(chosen(0, [0, 0, 0]), 2, "one more weighs least there");
         assert_eq!(chosen(0, [2, 1, 5]), 1);
         assert_eq!([chosen(0, [0, 0, 9]), chosen(1, [0, 0, 9])], [0, 1]);

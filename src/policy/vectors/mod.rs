@@ -7,6 +7,7 @@ mod rate;
 mod quota;
 mod retry;
 mod shedding;
+mod strategy;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

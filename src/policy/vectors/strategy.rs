@@ -219,7 +219,7 @@ impl Sequential {
 
 #[test]
 fn str_09_to_13_one_after_the_other() {
-    let hang = (FOREVER, "200");
+    const HANG: (u64, &str) = (FOREVER, "200");
     let cases = [
         (
             "STR-09",
@@ -232,10 +232,10 @@ fn str_09_to_13_one_after_the_other() {
             },
         ),
         ("STR-10", Sequential { endpoints: "AB", ..SEQUENTIAL }),
-        ("STR-11", Sequential { timeout: 900, split: true, attempts: &[hang, hang, hang], ..SEQUENTIAL }),
+        ("STR-11", Sequential { timeout: 900, split: true, attempts: &[HANG, HANG, HANG], ..SEQUENTIAL }),
         (
             "STR-12",
-            Sequential { timeout: 9_000, split: true, attempts: &[(1_000, "5xx"), (1_000, "5xx"), hang], ..SEQUENTIAL },
+            Sequential { timeout: 9_000, split: true, attempts: &[(1_000, "5xx"), (1_000, "5xx"), HANG], ..SEQUENTIAL },
         ),
         ("STR-13", Sequential { timeout: 500, delay: 400, attempts: &[(150, "5xx")], ..SEQUENTIAL }),
     ];

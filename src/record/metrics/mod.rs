@@ -41,6 +41,7 @@ pub(crate) use limits::ThrottleGauges;
 pub(crate) use page::CONTENT_TYPE;
 pub(crate) use quota::QuotaGauges;
 pub(crate) use retry::BudgetGauge;
+pub(crate) use retry::HedgeGauge;
 pub(crate) use route::RouteMetrics;
 pub(crate) use scrape::BreakerGauge;
 pub(crate) use scrape::CacheGauges;

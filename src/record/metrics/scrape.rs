@@ -24,6 +24,7 @@ use crate::record::metrics::quota;
 use crate::record::metrics::quota::QuotaGauges;
 use crate::record::metrics::retry;
 use crate::record::metrics::retry::BudgetGauge;
+use crate::record::metrics::retry::HedgeGauge;
 use crate::record::metrics::shedding::LoadGauges;
 
 /// The state of everything that is not counted here, at one moment.
@@ -33,6 +34,8 @@ pub(crate) struct Scrape {
     pub(crate) breakers: Vec<BreakerGauge>,
     /// The retry budgets of sources that make further attempts.
     pub(crate) budgets: Vec<BudgetGauge>,
+    /// How long sources that hedge wait before they do.
+    pub(crate) hedge_delays: Vec<HedgeGauge>,
     /// The limiters.
     pub(crate) limiters: Vec<LimiterGauges>,
     /// The further limits of sources.
@@ -120,6 +123,7 @@ impl Scrape {
     pub(super) fn families(&self, families: &mut Vec<Family>) {
         breakers(&self.breakers, families);
         retry::balances(&self.budgets, families);
+        retry::delays(&self.hedge_delays, families);
         limiters(&self.limiters, families);
         self.source_limits.families(families);
         quota::families(&self.quotas, families);
@@ -157,7 +161,8 @@ impl Scrape {
 fn breakers(breakers: &[BreakerGauge], families: &mut Vec<Family>) {
     let labels = |breaker: &BreakerGauge, more: &[(&'static str, &str)]| -> Labels {
         let own = more.iter().map(|(name, value)| (*name, (*value).to_owned()));
-        std::iter::once(("source", breaker.source.to_string())).chain(own).collect()
+        let of = [("source", breaker.source.to_string()), ("endpoint", breaker.endpoint.to_string())];
+        of.into_iter().chain(own).collect()
     };
     let mut states = Vec::new();
     let mut transitions = Vec::new();
@@ -166,8 +171,7 @@ fn breakers(breakers: &[BreakerGauge], families: &mut Vec<Family>) {
     let mut late = Vec::new();
     for breaker in breakers {
         let counts = &breaker.counts;
-        states
-            .push((labels(breaker, &[("endpoint", &breaker.endpoint)]), number(breaker.state.gauge().unsigned_abs())));
+        states.push((labels(breaker, &[]), number(breaker.state.gauge().unsigned_abs())));
         transitions.extend(counts.transitions.iter().map(|seen| {
             let told = [("from", seen.from.as_str()), ("to", seen.to.as_str()), ("reason", seen.reason.as_str())];
             (labels(breaker, &told), seen.count)

@@ -86,6 +86,11 @@ impl SourceMetrics {
         self.source.retry.retries.count(kind);
     }
 
+    /// An attempt beside another one has `won`, has `lost`, or was `suppressed`.
+    pub(crate) fn hedged(&self, result: &'static str) {
+        self.source.retry.hedges.count(result);
+    }
+
     /// A call failed for good: no attempt followed, for this reason.
     pub(crate) fn retry_stopped(&self, reason: &'static str) {
         self.source.retry.stopped.count(reason);

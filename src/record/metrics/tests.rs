@@ -20,6 +20,7 @@ use crate::record::metrics::BudgetGauge;
 use crate::record::metrics::CacheGauges;
 use crate::record::metrics::CacheResult;
 use crate::record::metrics::ConfigGauges;
+use crate::record::metrics::HedgeGauge;
 use crate::record::metrics::LimiterGauges;
 use crate::record::metrics::LoadGauges;
 use crate::record::metrics::Metrics;
@@ -53,6 +54,7 @@ fn scrape() -> Scrape {
                 ..Counts::default()
             },
         }],
+        hedge_delays: vec![HedgeGauge { source: name("news"), delay: 200 * MS }],
         budgets: vec![BudgetGauge { source: name("news"), balance: -1_500 }],
         limiters: vec![LimiterGauges {
             limiter: "global".to_owned(),
@@ -141,15 +143,16 @@ fn every_number_of_the_scrape_is_on_the_page() {
         (format!("aggd_attempt_timeout_total{{{news},{endpoint}}}"), 1.0),
         (format!("aggd_breaker_state{{{news},{endpoint}}}"), 3.0),
         (format!("aggd_retry_budget_balance{{{news}}}"), -1.5),
+        (format!("aggd_hedge_delay_seconds{{{news}}}"), 0.2),
         (
             format!(
-                "aggd_breaker_transitions_total{{{news},from=\"closed\",to=\"open\",reason=\"consecutive_failures\"}}"
+                "aggd_breaker_transitions_total{{{news},{endpoint},from=\"closed\",to=\"open\",reason=\"consecutive_failures\"}}"
             ),
             1.0,
         ),
-        (format!("aggd_breaker_rejected_total{{{news},reason=\"half_open_full\"}}"), 4.0),
-        (format!("aggd_breaker_calls_total{{{news},outcome=\"failure\"}}"), 6.0),
-        (format!("aggd_breaker_late_results_total{{{news}}}"), 2.0),
+        (format!("aggd_breaker_rejected_total{{{news},{endpoint},reason=\"half_open_full\"}}"), 4.0),
+        (format!("aggd_breaker_calls_total{{{news},{endpoint},outcome=\"failure\"}}"), 6.0),
+        (format!("aggd_breaker_late_results_total{{{news},{endpoint}}}"), 2.0),
         (format!("aggd_cache_requests_total{{{news},result=\"hit\"}}"), 1.0),
         (format!("aggd_coalesced_total{{{news},role=\"join\"}}"), 1.0),
         (format!("aggd_fallbacks_total{{{news},via=\"stale\"}}"), 1.0),
