@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use crate::base::Moment;
 use crate::inbound::health::seconds;
+use crate::live::CircuitView;
 use crate::live::LiveSource;
-use crate::policy::breaker::View;
 
 /// The circuits of a source as one, and, where there are several, each by the name of its endpoint.
 pub(crate) fn of_source(source: &LiveSource, now: Moment) -> Map<String, Value> {
@@ -30,7 +30,7 @@ pub(crate) fn is_degraded(source: &LiveSource, now: Moment) -> bool {
     source.circuits().iter().any(|endpoint| endpoint.circuit.view(set, now).state.is_degraded())
 }
 
-fn circuit(view: &View) -> Map<String, Value> {
+fn circuit(view: &CircuitView) -> Map<String, Value> {
     let mut body = Map::new();
     body.insert("circuit_state".into(), view.state.as_str().into());
     body.insert("consecutive_failures".into(), view.consecutive_failures.into());

@@ -21,6 +21,7 @@ mod source;
 mod status;
 mod throttle;
 
+pub(crate) use crate::policy::breaker::View as CircuitView;
 pub(crate) use adaptive::AdaptiveLimit;
 pub(crate) use carry::Carry;
 pub(crate) use carry::SINGLE;

@@ -38,6 +38,7 @@ fn name(text: &str) -> Name {
     Name::parse(text).unwrap()
 }
 
+#[expect(clippy::too_many_lines, reason = "one value")]
 fn scrape() -> Scrape {
     let (from, to, reason) = (CircuitState::Closed, CircuitState::Open, Reason::ConsecutiveFailures);
     let transitions = vec![TransitionCount { from, to, reason, count: 1 }];
