@@ -110,7 +110,7 @@ pub(crate) const HEDGE_PLAIN: &str = "AG-053";
 pub(crate) const WEAK_KEY: &str = "AG-110";
 /// One key for two clients.
 pub(crate) const KEY_TWICE: &str = "AG-111";
-/// A route that wants a key, where there are none.
+/// Something that looks at the keys of clients, where there are none.
 pub(crate) const NO_KEYS: &str = "AG-112";
 /// A path that begins at nothing there is.
 pub(crate) const UNKNOWN_PART: &str = "AG-059";

@@ -10,6 +10,8 @@ use crate::config::load::Read;
 use crate::config::node::Node;
 use crate::config::similar;
 use crate::config::spec::ServerSpec;
+use crate::config::spec::SourceSpec;
+use crate::policy::freshness::CacheScope;
 use crate::policy::keys::Wanted;
 use crate::policy::quota::Pattern;
 
@@ -20,7 +22,14 @@ const BUILT_IN: [&str; 2] = ["/aggregate", "/aggregate/{source}"];
 pub(crate) fn check(node: &Node, server: &ServerSpec, reads: &[Read<'_>], findings: &mut Findings) {
     limited_routes(node, reads, findings);
     for read in reads {
-        let Item::Route(route) = &read.item else { continue };
+        let route = match &read.item {
+            Item::Route(route) => route,
+            Item::Source(source) => {
+                scoped(source, server, read, findings);
+                continue;
+            }
+            Item::Nothing => continue,
+        };
         let asks = matches!(route.auth, Some(Wanted::Required | Wanted::Optional));
         if let (true, None, Some(entry)) = (asks, &server.auth, read.document.node.entry("auth")) {
             let none = problem(codes::NO_KEYS, "this route looks at keys, and there are none");
@@ -28,6 +37,20 @@ pub(crate) fn check(node: &Node, server: &ServerSpec, reads: &[Read<'_>], findin
             findings.error(&At::document(&read.document.title).key("auth"), entry.value.span, none.help(help));
         }
     }
+}
+
+/// Copies that are kept apart by keys that nobody can show.
+fn scoped(source: &SourceSpec, server: &ServerSpec, read: &Read<'_>, findings: &mut Findings) {
+    let scope = source.policies.cache.as_ref().map_or(CacheScope::Shared, |cache| cache.scope);
+    if scope == CacheScope::Shared || server.auth.is_some() {
+        return;
+    }
+    let none = problem(codes::NO_KEYS, "this cache goes by the keys of clients, and there are none");
+    let help = "declare them in aggd.yaml: `auth: { api_keys: [{ name: …, key: … }] }`, or remove this";
+    // It may come from `defaults`, and then stands in no document.
+    let written = read.document.node.get("cache").and_then(|cache| cache.entry("scope"));
+    let span = written.map_or(read.document.node.span, |entry| entry.value.span);
+    findings.error(&At::document(&read.document.title).key("cache").key("scope"), span, none.help(help));
 }
 
 /// Limits of routes that do not exist. Warnings: a broken route that was left out is no mistake of the limit.

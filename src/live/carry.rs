@@ -160,7 +160,7 @@ impl Carry<'_> {
             // What was fetched under the old meaning is dropped, and flights in the air store nothing.
             self.invalidate(cache, plan.name.clone());
         }
-        let fixed = plan.params.is_empty() && plan.varies_by().next().is_none();
+        let fixed = plan.params.is_empty() && plan.varies_by().next().is_none() && !plan.is_scoped();
         let fixed_key = fixed.then(|| CacheKey::new(&plan.name, plan.revision, ""));
         let client = match &plan.call {
             CallPlan::Http(http) => {

@@ -26,6 +26,7 @@ use crate::plan::params::ParamError;
 use crate::plan::template;
 use crate::policy::admission::AdmissionSettings;
 use crate::policy::breaker::BreakerSettings;
+use crate::policy::freshness::CacheScope;
 use crate::policy::freshness::CacheSettings;
 use crate::policy::outcome::Classify;
 use crate::policy::retry::Terms;
@@ -116,6 +117,11 @@ impl SourcePlan {
         let forwarded = self.forward_headers();
         let keyed = self.cache.iter().flat_map(|cache| cache.key_headers.iter().map(String::as_str));
         forwarded.iter().map(HeaderName::as_str).chain(keyed)
+    }
+
+    /// Whether who asks is part of what tells copies apart.
+    pub(crate) fn is_scoped(&self) -> bool {
+        self.cache.as_ref().is_some_and(|cache| cache.scope != CacheScope::Shared)
     }
 
     /// Client headers passed on.

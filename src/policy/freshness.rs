@@ -31,6 +31,8 @@ pub(crate) struct CacheSettings {
     pub(crate) negative: Option<NegativeSettings>,
     /// Whether callers with the same key share one call.
     pub(crate) coalesce: Option<CoalesceSettings>,
+    /// Among whom a copy is shared.
+    pub(crate) scope: CacheScope,
     /// Client headers whose values are part of the key, lower case.
     pub(crate) key_headers: Vec<String>,
     /// A larger answer is served, not stored.
@@ -39,6 +41,17 @@ pub(crate) struct CacheSettings {
     pub(crate) respect_upstream: bool,
     /// Whether the upstream is asked if a copy still holds, where it gave something to ask by.
     pub(crate) conditional: bool,
+}
+
+/// `scope:`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CacheScope {
+    /// Everybody.
+    Shared,
+    /// The clients of one tenant. Those without a key are one tenant of their own.
+    Tenant,
+    /// Those who show one key. Those without are one of their own.
+    Principal,
 }
 
 /// `refresh_ahead:`
@@ -88,6 +101,7 @@ pub(crate) const CACHE_DEFAULTS: CacheSettings = CacheSettings {
     stale_if_error: Duration::from_secs(300),
     negative: None,
     coalesce: Some(CoalesceSettings { max_age: None, on_abandon: OnAbandon::Complete }),
+    scope: CacheScope::Shared,
     key_headers: Vec::new(),
     max_entry_bytes: ByteSize::mib(1),
     respect_upstream: false,

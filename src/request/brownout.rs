@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use crate::live::LiveRoute;
-use crate::live::cache::CacheKey;
 use crate::live::cache::StaleWindow;
 use crate::live::cache::Tag;
 use crate::plan::CallPlan;
@@ -18,6 +17,7 @@ use crate::request::capacity::Wish;
 use crate::request::context::Context;
 use crate::request::error::Problem;
 use crate::request::fanout::Gathered;
+use crate::request::front::Entry;
 use crate::request::part::Origin;
 use crate::request::part::Part;
 use crate::request::part::Status;
@@ -26,10 +26,15 @@ use crate::request::reply::Reply;
 use crate::request::source;
 
 /// The answer to a request that there is no room for.
-pub(crate) fn instead(wish: &Wish<'_>, path_params: Vec<(String, String)>, turned: Turned) -> Result<Reply, Problem> {
+pub(crate) fn instead(
+    wish: &Wish<'_>,
+    entry: &Entry,
+    path_params: Vec<(String, String)>,
+    turned: Turned,
+) -> Result<Reply, Problem> {
     let copy = wish.route.filter(|_| wish.may_brown_out()).and_then(|route| {
         let ctx = Context::admit(wish.shared, wish.snapshot, wish.ask, path_params, route.timeout).ok()?;
-        answer(&ctx, route, wish.handles)
+        answer(&ctx.of(entry), route, wish.handles)
     });
     match copy {
         Some(reply) => {
@@ -61,10 +66,7 @@ fn copy(ctx: &Context<'_>, tag: &Tag, call: &PartCall) -> Option<Part> {
         return Some(source::constant(data)).filter(|part| part.data.is_some());
     }
     let settings = call.source.plan.cache.as_ref()?;
-    let key = match &call.source.fixed_key {
-        Some(key) => key.clone(),
-        None => CacheKey::new(&call.source.plan.name, call.source.plan.revision, &source::key_text(ctx, call)),
-    };
+    let key = source::key_of(ctx, call);
     let now = ctx.now();
     let window = StaleWindow::Upto(settings.stale_while_revalidate.max(settings.stale_if_error));
     let ask = source::cache_ask(&call.source, settings, &key, tag, now);

@@ -18,6 +18,7 @@ use crate::live::Snapshot;
 use crate::plan::RequestValues;
 use crate::policy::deadline;
 use crate::policy::deadline::RequestLimits;
+use crate::policy::keys::ApiKey;
 use crate::policy::pressure::Level;
 use crate::policy::priority::Priority;
 use crate::record::AuditQueue;
@@ -27,6 +28,7 @@ use crate::record::Metrics;
 use crate::record::Stage;
 use crate::request::background::Refreshes;
 use crate::request::error::Problem;
+use crate::request::front::Entry;
 use crate::request::trail::Trail;
 
 /// What all requests share.
@@ -136,6 +138,8 @@ pub(crate) struct Context<'a> {
     /// How much time the whole request had; for messages.
     pub(crate) budget: Duration,
     pub(crate) priority: Priority,
+    /// The key that the client showed, where it showed one.
+    pub(crate) key: Option<ApiKey>,
 }
 
 impl<'a> Context<'a> {
@@ -171,12 +175,14 @@ impl<'a> Context<'a> {
             deadline: Deadline { at, by_client: budget.by_client },
             budget: budget.length,
             priority: Priority::default(),
+            key: None,
         })
     }
 
-    /// The same, this important.
-    pub(crate) fn of_priority(mut self, priority: Priority) -> Self {
-        self.priority = priority;
+    /// The same, of the client that came in so.
+    pub(crate) fn of(mut self, entry: &Entry) -> Self {
+        self.priority = entry.priority;
+        self.key.clone_from(&entry.key);
         self
     }
 

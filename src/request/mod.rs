@@ -79,18 +79,18 @@ pub(crate) async fn run(shared: &Arc<Shared>, ask: Ask<'_>) -> Option<Reply> {
     match wish.enter().await {
         Ok(room) => entry.hold(room),
         Err(turned) => {
-            let answer = brownout::instead(&wish, path_params, turned).inspect_err(|_| entry.refund());
+            let answer = brownout::instead(&wish, &entry, path_params, turned).inspect_err(|_| entry.refund());
             return Some(entry.leave(answer.unwrap_or_else(refused)));
         }
     }
     let answer = match route {
         Some(route) => match Context::admit(shared, &snapshot, &ask, path_params, route.timeout) {
-            Ok(ctx) => run_route(ctx.of_priority(entry.priority), route, handles).await,
+            Ok(ctx) => run_route(ctx.of(&entry), route, handles).await,
             Err(problem) => Err(problem),
         },
         None => match single::admit(shared, &snapshot, &ask, path_params) {
             // Boxed, or the future of every request would be as large as this one.
-            Ok((ctx, place)) => Box::pin(single::run(&ctx.of_priority(entry.priority), place)).await,
+            Ok((ctx, place)) => Box::pin(single::run(&ctx.of(&entry), place)).await,
             Err(problem) => Err(problem),
         },
     };

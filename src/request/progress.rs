@@ -19,6 +19,7 @@ use crate::config::spec::Respond;
 use crate::live::LiveRoute;
 use crate::live::Snapshot;
 use crate::plan::RoutePlan;
+use crate::policy::keys::ApiKey;
 use crate::policy::priority::Priority;
 use crate::request::admit::PartCall;
 use crate::request::assemble;
@@ -103,6 +104,7 @@ struct Owned {
     deadline: Deadline,
     budget: Duration,
     priority: Priority,
+    key: Option<ApiKey>,
 }
 
 /// What `HEAD` is told: the headers of a progressive answer, which are sent before anything is known. Nothing is called.
@@ -131,6 +133,7 @@ pub(crate) fn start(
         deadline: ctx.deadline,
         budget: ctx.budget,
         priority: ctx.priority,
+        key: ctx.key.clone(),
     };
     let (id, trace, arrived) = (Arc::clone(&ctx.ask.request_id), ctx.ask.trace.clone(), ctx.ask.arrived);
     let peer = ctx.ask.peer;
@@ -155,6 +158,7 @@ pub(crate) fn start(
             deadline: owned.deadline,
             budget: owned.budget,
             priority: owned.priority,
+            key: owned.key.clone(),
         };
         tokio::select! {
             () = tell(&ctx, &owned, calls, form, &events) => {}

@@ -14,7 +14,6 @@ use tokio::sync::oneshot;
 use crate::base::Rope;
 use crate::live::LiveSource;
 use crate::live::Snapshot;
-use crate::live::cache::CacheKey;
 use crate::plan::CallPlan;
 use crate::plan::PartPlan;
 use crate::record::AuditRecord;
@@ -95,10 +94,7 @@ async fn fetch(ctx: &Context<'_>, call: PartCall, wants_raw: bool) -> (Part, Opt
             (flight::start_alone(flight), Origin::Bypass)
         }
         Some(settings) => {
-            let key = match &source.fixed_key {
-                Some(key) => key.clone(),
-                None => CacheKey::new(&source.plan.name, source.plan.revision, &source::key_text(ctx, &call)),
-            };
+            let key = source::key_of(ctx, &call);
             let ask = source::cache_ask(&source, settings, &key, &ctx.snapshot.single.tag, now);
             let (lead, waiter) = ctx.snapshot.cache.lead_unconditionally(&ask);
             flight::start_led(flight, lead);

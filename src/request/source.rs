@@ -31,6 +31,8 @@ use crate::live::cache::Tag;
 use crate::plan::Bound;
 use crate::plan::CallPlan;
 use crate::plan::Fallback;
+use crate::plan::SourcePlan;
+use crate::policy::freshness::CacheScope;
 use crate::policy::freshness::CacheSettings;
 use crate::policy::freshness::Freshness;
 use crate::policy::outcome::Kind;
@@ -407,20 +409,23 @@ pub(crate) fn constant(data: &Result<bytes::Bytes, ShapeError>) -> Part {
 }
 
 /// Under what the answer of this call is kept.
-fn key_of(ctx: &Context<'_>, call: &PartCall) -> CacheKey {
+pub(crate) fn key_of(ctx: &Context<'_>, call: &PartCall) -> CacheKey {
     match &call.source.fixed_key {
         Some(key) => key.clone(),
         None => CacheKey::new(&call.source.plan.name, call.source.plan.revision, &key_text(ctx, call)),
     }
 }
 
-/// The canonical text of everything about this call that shapes its answer: declared parameters and named headers only.
-pub(crate) fn key_text(ctx: &Context<'_>, call: &PartCall) -> String {
+/// The canonical text of everything about this call that shapes its answer: declared parameters, named headers, and who
+/// asks where that matters.
+fn key_text(ctx: &Context<'_>, call: &PartCall) -> String {
     let mut pairs: Vec<(&str, &str)> = call.bound.present().collect();
     pairs.sort_unstable();
-    let mut text = String::new();
+    let mut text = asker(ctx, &call.source.plan);
+    let mut before = '?';
     for (name, value) in pairs {
-        text.push(if text.is_empty() { '?' } else { '&' });
+        text.push(before);
+        before = '&';
         text.push_str(name);
         text.push('=');
         text.push_str(&crate::plan::encode(value));
@@ -436,6 +441,17 @@ pub(crate) fn key_text(ctx: &Context<'_>, call: &PartCall) -> String {
         }
     }
     text
+}
+
+/// Who asks, as far as it tells copies apart: nobody may be answered with what was fetched for others.
+fn asker(ctx: &Context<'_>, source: &SourcePlan) -> String {
+    let scope = source.cache.as_ref().map_or(CacheScope::Shared, |cache| cache.scope);
+    match (scope, &ctx.key) {
+        (CacheScope::Shared, _) => String::new(),
+        (CacheScope::Tenant | CacheScope::Principal, None) => "@".to_owned(),
+        (CacheScope::Tenant, Some(key)) => format!("@tenant={}", crate::plan::encode(&key.tenant)),
+        (CacheScope::Principal, Some(key)) => format!("@key={}", crate::plan::encode(key.name.as_str())),
+    }
 }
 
 pub(crate) fn cache_ask<'a>(

@@ -169,3 +169,28 @@ async fn who_may_claim_more_goes_first_and_who_may_not_waits_his_turn() {
     assert_eq!(order("priority_header: X-Importance", "x-request-priority").await, as_they_came);
     assert_eq!(order("priority_header: off", "x-request-priority").await, as_they_came);
 }
+
+#[tokio::test]
+async fn copies_are_shared_among_those_whom_the_scope_names() {
+    let upstream = Upstream::with(&[("/tenant", Script::json(&json!(1))), ("/key", Script::json(&json!(2)))]);
+    let keys = format!(
+        "auth:\n  required: false\n  api_keys:\n    - {{ name: web, key: web-0123456789abcdefgh, tenant: acme }}\n    \
+         - {{ name: app, key: app-0123456789abcdefgh, tenant: acme }}\n    - {{ name: other, key: {MOBILE}, tenant: other }}\n"
+    );
+    let documents = [
+        source("tenant", &upstream.url("/tenant"), "cache: { scope: tenant }"),
+        source("key", &upstream.url("/key"), "cache: { scope: principal }"),
+    ];
+    let gateway = Setup::new().server(&keys).sources(&documents).start();
+    let mut seen = Vec::new();
+    for key in ["web-0123456789abcdefgh", "app-0123456789abcdefgh", MOBILE, ""] {
+        let headers = [("x-api-key", key)];
+        let headers = if key.is_empty() { &[][..] } else { &headers[..] };
+        for _ in 0..2 {
+            with(&gateway, "/aggregate", headers).await.expect(200);
+        }
+        seen.push((upstream.calls("/tenant"), upstream.calls("/key")));
+    }
+    assert_eq!(seen, [(1, 1), (1, 2), (2, 3), (3, 4)]);
+    assert_eq!(with(&gateway, "/aggregate", &[("x-api-key", MOBILE)]).await.json()["cached"], true);
+}

@@ -7,6 +7,7 @@ use crate::config::findings::problem;
 use crate::config::node::Node;
 use crate::config::values;
 use crate::policy::freshness::CACHE_DEFAULTS;
+use crate::policy::freshness::CacheScope;
 use crate::policy::freshness::CacheSettings;
 use crate::policy::freshness::CoalesceSettings;
 use crate::policy::freshness::NegativeSettings;
@@ -38,12 +39,21 @@ pub(crate) fn cache(node: Option<&Node>, at: &At<'_>, findings: &mut Findings) -
         stale_if_error: or_zero("stale_if_error", defaults.stale_if_error),
         negative: node.get("negative").and_then(|node| negative(node, &at.key("negative"), findings)),
         coalesce: coalesce(node.get("coalesce"), defaults.coalesce),
+        scope: scope(node),
         key_headers: key_headers(node),
         max_entry_bytes: node.size("max_entry_bytes").unwrap_or(defaults.max_entry_bytes),
         respect_upstream: node.switch("respect_upstream").unwrap_or(defaults.respect_upstream),
         conditional: node.switch("conditional").unwrap_or(defaults.conditional),
     };
     node.switch("enabled").unwrap_or(true).then_some(settings)
+}
+
+fn scope(node: &Node) -> CacheScope {
+    match node.word("scope") {
+        Some("tenant") => CacheScope::Tenant,
+        Some("principal") => CacheScope::Principal,
+        Some(_) | None => CACHE_DEFAULTS.scope,
+    }
 }
 
 fn refresh_ahead(node: &Node, default: RefreshAhead) -> RefreshAhead {

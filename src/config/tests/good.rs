@@ -238,7 +238,7 @@ fn bodies_keep_types_and_texts_are_templates() {
 fn the_rarer_policies_are_read() {
     let text = "source: a\nstatic: 1\n";
     let text = format!(
-        "{text}cache:\n  ttl: 0s\n  refresh_ahead: xfetch\n  stale_if_error: off\n  negative: {{ statuses: [410] }}\n  coalesce: {{ on_abandon: cancel, max_age: 1s }}\n  key: {{ headers: [X-B, x-a] }}\n  max_entry_bytes: 64KiB\nbreaker: off\nfallback: [{{ stale: {{ max_age: 1h }} }}]\nclassify: {{ failure: 404, neutral: [5xx, timeout] }}\nproject: {{ a: {{ value: null }}, b: {{ c: $.x }}, d: {{ each: '$.y[*]', limit: 3, project: $.z }} }}\n"
+        "{text}cache:\n  ttl: 0s\n  refresh_ahead: xfetch\n  stale_if_error: off\n  negative: {{ statuses: [410] }}\n  coalesce: {{ on_abandon: cancel, max_age: 1s }}\n  scope: shared\n  key: {{ headers: [X-B, x-a] }}\n  max_entry_bytes: 64KiB\nbreaker: off\nfallback: [{{ stale: {{ max_age: 1h }} }}]\nclassify: {{ failure: 404, neutral: [5xx, timeout] }}\nproject: {{ a: {{ value: null }}, b: {{ c: $.x }}, d: {{ each: '$.y[*]', limit: 3, project: $.z }} }}\n"
     );
     let spec = clean(&text).spec;
     let source = &spec.sources[0];

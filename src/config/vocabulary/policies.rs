@@ -11,6 +11,7 @@ use crate::config::vocabulary::retry::RETRY;
 use crate::config::vocabulary::strategy::STRATEGIES;
 use crate::config::vocabulary::strategy::STRATEGY;
 
+const SCOPES: Kind = Kind::OneOf(&["shared", "tenant", "principal"]);
 const COUNT: Kind = Kind::Whole { min: 1, max: 1_000_000 };
 const DURATION: Kind = Kind::Duration { zero: false };
 const DURATION_OR_ZERO: Kind = Kind::Duration { zero: true };
@@ -131,6 +132,7 @@ static CACHE: Block = Block {
         key("stale_if_error", DURATION_OR_ZERO, "5m", "how long past its ttl it stands in for a failed call").or_off(),
         key("negative", Kind::Block(&NEGATIVE), "off", "whether definitive refusals are kept").or_off(),
         key("coalesce", Kind::Block(&COALESCE), "{}", "whether callers who want the same share one call").or_off(),
+        key("scope", SCOPES, "shared", "among whom a copy and a call are shared"),
         key("key", Kind::Block(&CACHE_KEY), "{}", "what tells entries apart, besides the parameters"),
         key("max_entry_bytes", Kind::Size, "1MiB", "a larger answer is served, not stored"),
         key(
@@ -147,7 +149,7 @@ static CACHE: Block = Block {
         ),
     ],
     also: None,
-    not_yet: &["scope"],
+    not_yet: &[],
 };
 
 static NEGATIVE: Block = Block {

@@ -25,6 +25,8 @@ use crate::request::reply::Reply;
 #[derive(Default)]
 pub(crate) struct Entry {
     pub(crate) priority: Priority,
+    /// The key that it showed.
+    pub(crate) key: Option<ApiKey>,
     /// Of its answer, whatever that will be.
     headers: Headers,
     /// What it took from the limits of its client.
@@ -58,10 +60,10 @@ pub(crate) fn enter(
     let key = caller::identify(shared, snapshot, ask, door.wanted)?;
     let priority = priority(snapshot, ask, door, key);
     if door.limits.is_empty() {
-        return Ok(Entry { priority, ..Entry::default() });
+        return Ok(Entry { priority, key: key.cloned(), ..Entry::default() });
     }
     let (headers, receipt) = limits::take(shared, snapshot, ask, door, key, peer)?;
-    Ok(Entry { priority, headers, receipt: Some(receipt), room: Room::default() })
+    Ok(Entry { priority, key: key.cloned(), headers, receipt: Some(receipt), room: Room::default() })
 }
 
 impl Entry {
