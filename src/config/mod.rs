@@ -6,6 +6,7 @@
 //!                    interpolate: ${…}         vocabulary    block      documents
 //! ```
 
+mod call_spec;
 mod check;
 mod codes;
 mod documents;

@@ -150,6 +150,16 @@ impl CallError {
         }
     }
 
+    /// Whether the server says itself that it did nothing about the request: it refused the stream, or was about to close
+    /// the connection when the request came. Asking once more asks for the first time.
+    pub(crate) fn is_untouched(error: &reqwest::Error) -> bool {
+        causes(error).find_map(|cause| cause.downcast_ref::<h2::Error>()).is_some_and(|error| {
+            let refused = error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM);
+            let leaving = error.is_go_away() && error.reason() == Some(h2::Reason::NO_ERROR);
+            error.is_remote() && (refused || leaving)
+        })
+    }
+
     /// Nothing was sent yet: the innermost cause that is known decides.
     fn connecting(error: &(dyn Error + 'static), connect_timeout: Duration) -> Self {
         let mut found = Self::Connect("the connection failed");

@@ -163,7 +163,15 @@ impl Client {
         if !call.body.is_empty() {
             *request.body_mut() = Some(call.body.into());
         }
-        let sent = client.execute(request).await;
+        let again = request.try_clone();
+        let mut sent = client.execute(request).await;
+        // The transparent retry: once, and no attempt of its own, because the server never began.
+        if let (Err(error), Some(again)) = (&sent, again)
+            && CallError::is_untouched(error)
+        {
+            tracing::debug!("an upstream refused a stream; sent once more");
+            sent = client.execute(again).await;
+        }
         let response = sent.map_err(|error| CallError::of_reqwest(&error, self.connect_timeout))?;
         let (head, body) = http::Response::<reqwest::Body>::from(response).into_parts();
         Ok((head, Payload::Reqwest(body)))

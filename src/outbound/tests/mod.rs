@@ -20,6 +20,7 @@ mod answers;
 mod failures;
 mod peer;
 mod redirects;
+mod refused;
 mod tls;
 
 /// A `client:` block with the defaults.

@@ -24,8 +24,8 @@ use crate::policy::outcome::Kind;
 const CA: &[u8] = include_bytes!("tls/ca.pem");
 
 /// Signed by it, for `localhost` alone.
-const CERTIFICATE: &[u8] = include_bytes!("tls/localhost.pem");
-const KEY: &[u8] = include_bytes!("tls/localhost.key");
+pub(super) const CERTIFICATE: &[u8] = include_bytes!("tls/localhost.pem");
+pub(super) const KEY: &[u8] = include_bytes!("tls/localhost.key");
 
 /// Serves one TLS connection, as far as the client lets it. On a thread of its own: rustls brings no async streams.
 fn serve_once() -> (u16, JoinHandle<()>) {
@@ -54,7 +54,7 @@ fn serve_once() -> (u16, JoinHandle<()>) {
     (port, serving)
 }
 
-fn trusting() -> ClientSpec {
+pub(super) fn trusting() -> ClientSpec {
     ClientSpec { ca: Some(Pem { path: "ca.pem".into(), content: CA.to_vec() }), ..client_spec() }
 }
 
