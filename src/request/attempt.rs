@@ -80,7 +80,10 @@ pub(crate) async fn make(flight: &Flight, attempt: Attempt, shield: &AtomicBool)
     };
     let mut entered = match entered {
         Ok(entered) => entered,
-        Err(failure) => return Ended::refused(failure),
+        Err(failure) => {
+            flight.explain(|| admission::told_of_refusal(&failure));
+            return Ended::refused(failure);
+        }
     };
     entered.departs();
     shield.store(entered.is_probe(), Ordering::Relaxed);

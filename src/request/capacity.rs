@@ -90,6 +90,10 @@ impl Wish<'_> {
             Err(Shed::InFlight) if set.queue.is_some() => Some(Box::pin(self.stand_in_line(set)).await?),
             Err(why) => return Err(self.refused(why, None)),
         };
+        self.explain(|| {
+            let (count, floor) = (overload.in_flight.count(), set.floors.of(self.priority));
+            format!("load shedding: {count} of {floor} for {} in flight, pressure {}", self.priority.as_str(), level.as_str())
+        });
         Ok(room)
     }
 
@@ -116,7 +120,9 @@ impl Wish<'_> {
         let since = clock.now();
         let slot = gate.acquire(clock, Patience { priority: self.priority, deadline: self.deadline() }).await;
         let waited = clock.now().since(since);
-        metrics.granted(waited);
+        if slot.is_ok() {
+            metrics.granted(waited);
+        }
         self.explain(|| format!("bulkhead of the route: waited {}", Pretty(waited)));
         slot.map(Some).map_err(|_| self.refused(Shed::RouteBulkhead, Some(&set.refusal)))
     }
@@ -146,6 +152,7 @@ impl Wish<'_> {
     fn refused(&self, why: Shed, told: Option<&RefusalSpec>) -> Turned {
         let set = self.snapshot.plan.server.load_shedding.as_ref();
         let jittered = || set.map_or(RETRY_AFTER, |set| set.retry_after).wait(fastrand::f64());
+        self.explain(|| format!("load shedding: no room for {}: {}", self.priority.as_str(), why.as_str()));
         let wait = told.and_then(|told| told.retry_after).unwrap_or_else(jittered);
         let detail = told.and_then(|told| told.message.clone());
         let mut problem = Problem::reduced_capacity(why, self.priority, detail).retry_after(wait);
@@ -155,7 +162,8 @@ impl Wish<'_> {
         Turned { why, problem }
     }
 
-    fn explain(&self, text: impl FnOnce() -> String) {
+    /// Notes a decision about the request as a whole.
+    pub(crate) fn explain(&self, text: impl FnOnce() -> String) {
         if self.ask.trail.is_on()
             && let Some(name) = Name::parse("gateway")
         {

@@ -57,6 +57,7 @@ pub(crate) fn enter(
     };
     let key = caller::identify(shared, snapshot, ask, door.wanted)?;
     let priority = priority(snapshot, ask, door, key);
+    note(shared, ask, priority);
     if door.limits.is_empty() {
         return Ok(Entry { priority, ..Entry::default() });
     }
