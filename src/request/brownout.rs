@@ -33,7 +33,6 @@ pub(crate) fn instead(wish: &Wish<'_>, path_params: Vec<(String, String)>, turne
     });
     match copy {
         Some(reply) => {
-            wish.explain(|| "brown-out: answered from cache instead".into());
             wish.shared.metrics.shedding.browned_out();
             Ok(reply)
         }

@@ -162,8 +162,7 @@ impl Wish<'_> {
         Turned { why, problem }
     }
 
-    /// Notes a decision about the request as a whole.
-    pub(crate) fn explain(&self, text: impl FnOnce() -> String) {
+    fn explain(&self, text: impl FnOnce() -> String) {
         if self.ask.trail.is_on()
             && let Some(name) = Name::parse("gateway")
         {
