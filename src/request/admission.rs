@@ -222,7 +222,6 @@ fn spare(flight: &Flight, now: Moment) -> Result<Option<Throttled>, Arc<Failure>
             "{REASON}: the upstream turns calls away; {:.0}% of them are not sent (`client_throttle.max_reject`)",
             share * 100.0
         );
-        flight.trail.note(&flight.shared.clock, name, || message.clone());
         failure(Kind::LocalLimit, message)
     })
 }

@@ -98,6 +98,9 @@ pub(crate) async fn send(flight: &Flight, sent: Sent, entered: Entered) -> Ended
     let (CallPlan::Http(http), Some(endpoint)) = (&source.plan.call, source.endpoint(sent.place)) else {
         return Ended::refused(failure(Kind::InternalError, "constant data is never called"));
     };
+    if source.plan.terms.endpoints > 1 {
+        flight.explain(|| format!("endpoint: {}", endpoint.name));
+    }
     let _pending = (source.plan.strategy.order == Order::LeastPending).then(|| endpoint.count());
     if sent.number == 1 && source.spends() && !entered.is_probe() {
         source.allowance.earn(source.purse(), entered.at);

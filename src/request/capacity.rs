@@ -92,7 +92,11 @@ impl Wish<'_> {
         };
         self.explain(|| {
             let (count, floor) = (overload.in_flight.count(), set.floors.of(self.priority));
-            format!("load shedding: {count} of {floor} for {} in flight, pressure {}", self.priority.as_str(), level.as_str())
+            format!(
+                "load shedding: {count} of {floor} for {} in flight, pressure {}",
+                self.priority.as_str(),
+                level.as_str()
+            )
         });
         Ok(room)
     }

@@ -114,9 +114,9 @@ pub(crate) fn begin(
         Look::Hit { entry, age, freshness, refresh } => {
             let part = hit(ctx, &call, settings, &entry, age, freshness);
             if let Some(due) = refresh {
-                ctx.ask.trail.note(&ctx.shared.clock, &call.source.plan.name, || {
-                    "cache: fetched anew behind the reply".into()
-                });
+                ctx.ask
+                    .trail
+                    .note(&ctx.shared.clock, &call.source.plan.name, || "cache: fetched anew behind the reply".into());
                 refreshes.push(Refresh::new(flight_of(ctx, &call), due));
             }
             match (&part.failure, &part.data) {

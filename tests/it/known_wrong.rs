@@ -203,11 +203,7 @@ const ROWS: [Row; 30] = [
             ("src/policy/vectors/retry.rs", "bkf_01_to_11_delays"),
         ],
     ),
-    Row(
-        28,
-        "each request waits for a measurement of the processor",
-        &[(HERE, "no_request_waits_for_a_measurement")],
-    ),
+    Row(28, "each request waits for a measurement of the processor", &[(HERE, "no_request_waits_for_a_measurement")]),
     Row(
         29,
         "a fallback within the retry hides the failure from it",
@@ -223,11 +219,7 @@ const ROWS: [Row; 30] = [
         "attempts at fixed times, whatever the others did",
         &[("src/policy/vectors/strategy.rs", "str_01_to_08_races")],
     ),
-    Row(
-        32,
-        "an even split that forgets the time that was not used",
-        &[("src/policy/vectors/strategy.md", "STR-12")],
-    ),
+    Row(32, "an even split that forgets the time that was not used", &[("src/policy/vectors/strategy.md", "STR-12")]),
 ];
 
 /// 10: a shared store; 11: webhooks. Neither is there.

@@ -237,7 +237,7 @@ async fn perform(words: &[String], folder: &Path, gateway: Option<&Gateway>, exi
     match (words, gateway) {
         ([first, rest @ ..], Some(gateway)) if first == "curl" => curl(rest, gateway, place).await,
         ([first, rest @ ..], _) if first == "aggd" => {
-            let as_written = rest.first().is_some_and(|word| word == "check" || word == "routes");
+            let as_written = rest.first().is_some_and(|word| ["check", "routes", "test"].contains(&word.as_str()));
             let real = gateway.filter(|_| !as_written).map(Gateway::path);
             run(real.unwrap_or(folder), rest, exit, place)
         }
