@@ -81,7 +81,10 @@ pub(crate) fn take(
 
 /// Notes what each limit says of this request.
 fn explain(shared: &Shared, ask: &Ask<'_>, charges: &[Charge<'_>], standings: &[Standing]) {
-    let Some(request) = Name::parse("request").filter(|_| ask.trail.is_on()) else { return };
+    if !ask.trail.is_on() {
+        return;
+    }
+    let Some(request) = Name::parse("request") else { return };
     for (Charge { quota, cost, .. }, standing) in charges.iter().zip(standings) {
         ask.trail.note(&shared.clock, &request, || {
             let name = &quota.set.name;

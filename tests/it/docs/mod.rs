@@ -5,6 +5,7 @@
 mod alike;
 mod example;
 mod facts;
+mod policies;
 
 use std::path::Path;
 use std::path::PathBuf;
