@@ -28,6 +28,8 @@ use crate::policy::priority::Priority;
 use crate::policy::shedding::RETRY_AFTER;
 use crate::policy::shedding::Shed;
 use crate::policy::shedding::SheddingSettings;
+use crate::record::Event;
+use crate::record::limiter_of_route;
 use crate::request::context::Ask;
 use crate::request::context::Shared;
 use crate::request::error::Problem;
@@ -128,7 +130,13 @@ impl Wish<'_> {
             metrics.granted(waited);
         }
         self.explain(|| format!("bulkhead of the route: waited {}", Pretty(waited)));
-        slot.map(Some).map_err(|_| self.refused(Shed::RouteBulkhead, Some(&set.refusal)))
+        slot.map(Some).map_err(|refusal| {
+            if let Some(route) = self.route {
+                let limiter = &limiter_of_route(&route.path);
+                self.shared.events.publish(Event::BulkheadRejected { limiter, reason: refusal.as_str() });
+            }
+            self.refused(Shed::RouteBulkhead, Some(&set.refusal))
+        })
     }
 
     async fn stand_in_line(&self, set: &SheddingSettings) -> Result<InFlightPermit, Turned> {
