@@ -218,8 +218,8 @@ async fn breaker(server: &Arc<Server>, (name, endpoint): (&str, Option<&str>), r
         }
         let (action, ttl) = breaker_order(&body)?;
         let now = server.shared.clock.now();
-        let wanted: Vec<_> =
-            source.circuits().iter().filter(|one| endpoint.is_none_or(|name| *one.name == *name)).collect();
+        let chosen = |name: &str| endpoint.is_none_or(|wanted| wanted == name && !source.plan.has_one_circuit());
+        let wanted: Vec<_> = source.circuits().iter().filter(|one| chosen(&one.name)).collect();
         if wanted.is_empty() {
             return Err(unknown_endpoint(source, endpoint.unwrap_or_default()));
         }

@@ -15,8 +15,8 @@ pub(crate) fn overall(views: impl Iterator<Item = View>) -> Option<View> {
     })
 }
 
-/// Lower is better; a circuit that is forced open without an end comes last.
-fn rank(view: &View) -> (u8, Duration) {
+/// Lower is better; a circuit that is forced open without an end comes last, of equals the one that failed least.
+fn rank(view: &View) -> (u8, Duration, u32) {
     let state = match view.state {
         CircuitState::Closed | CircuitState::ForcedClosed => 0,
         CircuitState::HalfOpen => 1,
@@ -24,7 +24,7 @@ fn rank(view: &View) -> (u8, Duration) {
         CircuitState::ForcedOpen => 3,
     };
     let wait = if state < 2 { Duration::ZERO } else { view.recovers_in.unwrap_or(Duration::MAX) };
-    (state, wait)
+    (state, wait, view.consecutive_failures)
 }
 
 #[cfg(test)]

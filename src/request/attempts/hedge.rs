@@ -73,6 +73,7 @@ async fn start<'a>(
         set,
         race: Race::new(max_attempts, delay),
         running: Vec::new(),
+        last: (0, Moment::ZERO),
         tasks: JoinSet::new(),
         told: Told::new(flight),
     };
@@ -119,6 +120,8 @@ struct Runners<'a> {
     set: &'a HedgeSettings,
     race: Race,
     running: Vec<Runner>,
+    /// Where the last one went, and when.
+    last: (usize, Moment),
     tasks: JoinSet<Finished>,
     told: Told<'a>,
 }
@@ -136,6 +139,7 @@ struct Runner {
 impl Runners<'_> {
     fn launch(&mut self, place: usize, mut entered: Entered) {
         let launched = entered.at;
+        self.last = (place, launched);
         self.race.launched(launched);
         self.told.sent(launched);
         let (number, probe) = (self.race.attempts(), entered.is_probe());
@@ -151,7 +155,7 @@ impl Runners<'_> {
     /// Launches another attempt, if nothing speaks against it; if something does, none follows for this call.
     fn hedge(&mut self, now: Moment) {
         let (flight, name) = (self.flight, &self.flight.source.plan.name);
-        let after = self.running.last().map_or(Duration::ZERO, |last| now.since(last.launched));
+        let after = now.since(self.last.1);
         match self.admitted(now) {
             Ok((place, entered)) => {
                 self.launch(place, entered);
@@ -194,11 +198,11 @@ impl Runners<'_> {
         Ok((place, entered))
     }
 
-    /// Another endpoint than those asked already, if its circuit is closed; else any whose is.
+    /// The next endpoint that is not being asked, if its circuit is closed; else any whose is.
     fn target(&self, now: Moment) -> Option<usize> {
         let source = &self.flight.source;
         let count = source.plan.terms.endpoints;
-        let after = self.running.last().map_or(0, |last| last.place + 1);
+        let after = self.last.0 + 1;
         let in_turn = (after..after + count).map(|place| place % count.max(1));
         let closed = in_turn.filter(|place| source.is_closed(*place, now)).collect::<Vec<_>>();
         let idle = closed.iter().find(|place| self.running.iter().all(|runner| runner.place != **place));
