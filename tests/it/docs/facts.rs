@@ -61,7 +61,7 @@ async fn every_metric_is_told_and_every_metric_told_is_there() {
             &upstream.url("/b"),
             "fallback: [{ value: 1 }]\nbreaker: { failure_threshold: 2 }\nretry: { max_attempts: 2, backoff: { strategy: none } }",
         ),
-        source("c", &upstream.url("/a"), "strategy: { type: hedged, hedge: { delay: 0s, max_extra_load: 1.0 } }"),
+        source("raced", &upstream.url("/a"), "strategy: { type: hedged, hedge: { delay: 0s, max_extra_load: 1.0 } }"),
     ];
     let limited = format!(
         "{}---\nroute: /limited\nsources: [c]\nload_shedding: {{ max_in_flight: 1 }}\n",
