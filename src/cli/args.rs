@@ -81,6 +81,9 @@ pub(crate) struct Test {
     /// Only tests whose sentence holds one of these; all without any
     #[arg(value_name = "NAME")]
     pub(crate) names: Vec<String>,
+    /// Print what happened in each test, and what every policy decided
+    #[arg(long)]
+    pub(crate) explain: bool,
     /// How results are printed
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,

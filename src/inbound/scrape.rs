@@ -132,6 +132,7 @@ pub(crate) fn text(server: &Server) -> String {
                 ("ok", counted.refresh_ok),
                 ("not_modified", counted.refresh_not_modified),
                 ("failed", counted.refresh_failed),
+                ("declined", counted.refresh_declined),
             ],
             passes: counted.passes,
             passes_dropped: counted.passes_dropped,

@@ -85,9 +85,10 @@ impl SourceLimits {
 }
 
 impl RateLimit {
-    /// The upstream said when to come back: all calls of the source wait until then, or fail.
-    pub(crate) fn pause(&self, source: &Name, pause: Duration, now: Moment, events: &Events) {
-        if self.settings.pause_on_429 && self.gate.pause(now.after(pause), now) {
+    /// The upstream said when to come back: all calls of the source wait until then, or fail. Whether that is news.
+    pub(crate) fn pause(&self, source: &Name, pause: Duration, now: Moment, events: &Events) -> bool {
+        let is_news = self.settings.pause_on_429 && self.gate.pause(now.after(pause), now);
+        if is_news {
             tracing::info!(
                 event = "rate_limit.paused",
                 source = source.as_str(),
@@ -96,5 +97,6 @@ impl RateLimit {
             );
             events.of_source(source, Event::RateLimitPaused { limiter: &limiter_of_source(source), pause });
         }
+        is_news
     }
 }

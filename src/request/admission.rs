@@ -33,6 +33,7 @@ use crate::policy::adaptive::Direction;
 use crate::policy::adaptive::Epoch;
 use crate::policy::adaptive::Sample;
 use crate::policy::adaptive::Told;
+use crate::policy::breaker::Change;
 use crate::policy::breaker::Denied;
 use crate::policy::deadline::attempt_budget;
 use crate::policy::limiter::Patience;
@@ -113,7 +114,10 @@ impl Entered {
         self.departs();
         let busy = ended.outcome.kind == Kind::Throttled || ended.status == Some(503);
         if let (Some(rate), Some(wait), true) = (&source.limits.rate, ended.outcome.retry_after, busy) {
-            rate.pause(&source.plan.name, wait.min(source.plan.breaker.open_backoff.max), ended.now, events);
+            let pause = wait.min(source.plan.breaker.open_backoff.max);
+            if rate.pause(&source.plan.name, pause, ended.now, events) {
+                flight.explain(|| format!("rate limit: paused for {}, as the upstream asks", Pretty(pause)));
+            }
         }
         if let Some(throttled) = self.throttled.take() {
             throttled.record(Verdict::of(ended.outcome.kind, ended.status));
@@ -123,10 +127,12 @@ impl Entered {
             if let Some(Told { from, to }) = adaptive.record(epoch, sample, ended.now, clock) {
                 let reason = if to > from { Direction::Up } else { Direction::Down }.as_str();
                 events.of_source(&source.plan.name, Event::AdaptiveLimitChanged { from, to, reason });
+                flight.explain(|| format!("adaptive concurrency: the limit goes {reason}, from {from} to {to}"));
             }
         }
         if let Some(change) = self.circuit.record(&source.plan.breaker, ended.outcome, ended.took, ended.now) {
             tell(&source.plan.name, &change);
+            flight.explain(|| told_of_change(&change));
         }
     }
 }
@@ -216,7 +222,6 @@ fn spare(flight: &Flight, now: Moment) -> Result<Option<Throttled>, Arc<Failure>
             "{REASON}: the upstream turns calls away; {:.0}% of them are not sent (`client_throttle.max_reject`)",
             share * 100.0
         );
-        flight.trail.note(&flight.shared.clock, name, || message.clone());
         failure(Kind::LocalLimit, message)
     })
 }
@@ -237,6 +242,21 @@ fn admit(bid: &Bid<'_>, now: Moment, budget: Duration) -> Result<Permit, Arc<Fai
 /// What a refused caller is told.
 pub(crate) fn circuit_refusal(denied: &Denied) -> Arc<Failure> {
     Arc::new(Failure { retry_after: Some(denied.wait), ..Failure::new(Kind::BreakerOpen, "circuit open") })
+}
+
+/// What `--explain` says of a change that an attempt's end made.
+fn told_of_change(change: &Change) -> String {
+    let (to, reason) = (change.to.as_str(), change.reason.as_str());
+    let open_for = change.open_for.map(|open_for| format!(" for {}", Pretty(open_for))).unwrap_or_default();
+    format!("circuit: {} to {to}{open_for}: {reason}", change.from.as_str())
+}
+
+/// What `--explain` says of an attempt that was not sent.
+pub(crate) fn told_of_refusal(refusal: &Failure) -> String {
+    match (refusal.kind, refusal.retry_after) {
+        (Kind::BreakerOpen, Some(wait)) => format!("circuit: open, for another {}; nothing is sent", Pretty(wait)),
+        (kind, _) => format!("not sent: {}: {}", kind.as_str(), refusal.message),
+    }
 }
 
 /// A place in the source's own compartment.

@@ -80,7 +80,10 @@ pub(crate) async fn make(flight: &Flight, attempt: Attempt, shield: &AtomicBool)
     };
     let mut entered = match entered {
         Ok(entered) => entered,
-        Err(failure) => return Ended::refused(failure),
+        Err(failure) => {
+            flight.explain(|| admission::told_of_refusal(&failure));
+            return Ended::refused(failure);
+        }
     };
     entered.departs();
     shield.store(entered.is_probe(), Ordering::Relaxed);
@@ -95,6 +98,9 @@ pub(crate) async fn send(flight: &Flight, sent: Sent, entered: Entered) -> Ended
     let (CallPlan::Http(http), Some(endpoint)) = (&source.plan.call, source.endpoint(sent.place)) else {
         return Ended::refused(failure(Kind::InternalError, "constant data is never called"));
     };
+    if source.plan.terms.endpoints > 1 {
+        flight.explain(|| format!("endpoint: {}", endpoint.name));
+    }
     let _pending = (source.plan.strategy.order == Order::LeastPending).then(|| endpoint.count());
     if sent.number == 1 && source.spends() && !entered.is_probe() {
         source.allowance.earn(source.purse(), entered.at);

@@ -28,6 +28,8 @@ use crate::policy::priority::Priority;
 use crate::policy::shedding::RETRY_AFTER;
 use crate::policy::shedding::Shed;
 use crate::policy::shedding::SheddingSettings;
+use crate::record::Event;
+use crate::record::limiter_of_route;
 use crate::request::context::Ask;
 use crate::request::context::Shared;
 use crate::request::error::Problem;
@@ -90,6 +92,14 @@ impl Wish<'_> {
             Err(Shed::InFlight) if set.queue.is_some() => Some(Box::pin(self.stand_in_line(set)).await?),
             Err(why) => return Err(self.refused(why, None)),
         };
+        self.explain(|| {
+            let (count, floor) = (overload.in_flight.count(), set.floors.of(self.priority));
+            format!(
+                "load shedding: {count} of {floor} for {} in flight, pressure {}",
+                self.priority.as_str(),
+                level.as_str()
+            )
+        });
         Ok(room)
     }
 
@@ -116,9 +126,17 @@ impl Wish<'_> {
         let since = clock.now();
         let slot = gate.acquire(clock, Patience { priority: self.priority, deadline: self.deadline() }).await;
         let waited = clock.now().since(since);
-        metrics.granted(waited);
+        if slot.is_ok() {
+            metrics.granted(waited);
+        }
         self.explain(|| format!("bulkhead of the route: waited {}", Pretty(waited)));
-        slot.map(Some).map_err(|_| self.refused(Shed::RouteBulkhead, Some(&set.refusal)))
+        slot.map(Some).map_err(|refusal| {
+            if let Some(route) = self.route {
+                let limiter = &limiter_of_route(&route.path);
+                self.shared.events.publish(Event::BulkheadRejected { limiter, reason: refusal.as_str() });
+            }
+            self.refused(Shed::RouteBulkhead, Some(&set.refusal))
+        })
     }
 
     async fn stand_in_line(&self, set: &SheddingSettings) -> Result<InFlightPermit, Turned> {
@@ -146,6 +164,7 @@ impl Wish<'_> {
     fn refused(&self, why: Shed, told: Option<&RefusalSpec>) -> Turned {
         let set = self.snapshot.plan.server.load_shedding.as_ref();
         let jittered = || set.map_or(RETRY_AFTER, |set| set.retry_after).wait(fastrand::f64());
+        self.explain(|| format!("load shedding: no room for {}: {}", self.priority.as_str(), why.as_str()));
         let wait = told.and_then(|told| told.retry_after).unwrap_or_else(jittered);
         let detail = told.and_then(|told| told.message.clone());
         let mut problem = Problem::reduced_capacity(why, self.priority, detail).retry_after(wait);

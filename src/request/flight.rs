@@ -124,6 +124,11 @@ impl Refresh {
 }
 
 impl Flight {
+    /// Notes a decision of its source's policies.
+    pub(crate) fn explain(&self, text: impl FnOnce() -> String) {
+        self.trail.note(&self.shared.clock, &self.source.plan.name, text);
+    }
+
     /// A flight for this part of this request. Its time is the source's, whatever the client's is.
     pub(crate) fn new(ctx: &Context<'_>, source: Arc<LiveSource>, bound: Bound) -> Self {
         let started = ctx.now();

@@ -40,6 +40,7 @@ use crate::record::CacheResult;
 use crate::record::Event;
 use crate::record::Role;
 use crate::record::Stage;
+use crate::request::admission;
 use crate::request::admit::PartCall;
 use crate::request::context::Context;
 use crate::request::error::failure;
@@ -115,6 +116,9 @@ pub(crate) fn begin(
         Look::Hit { entry, age, freshness, refresh } => {
             let part = hit(ctx, &call, settings, &entry, age, freshness);
             if let Some(due) = refresh {
+                ctx.ask
+                    .trail
+                    .note(&ctx.shared.clock, &call.source.plan.name, || "cache: fetched anew behind the reply".into());
                 refreshes.push(Refresh::new(flight_of(ctx, &call), due));
             }
             match (&part.failure, &part.data) {
@@ -130,7 +134,8 @@ pub(crate) fn begin(
             let origin = if lead.is_some() { Origin::Fetched { stored: false } } else { Origin::Collapsed };
             let ends_by = if let Some(lead) = lead {
                 if let Err(refusal) = flight::refused(&call.source, started) {
-                    ctx.ask.trail.note(&ctx.shared.clock, &call.source.plan.name, || refusal.message.clone());
+                    let name = &call.source.plan.name;
+                    ctx.ask.trail.note(&ctx.shared.clock, name, || admission::told_of_refusal(&refusal));
                     lead.complete(Err(Arc::clone(&refusal)), started);
                     let origin = Origin::Refused;
                     return Begun::Lost(Box::new(Lost { call, key: Some(key), failure: refusal, origin, started }));
@@ -183,6 +188,8 @@ fn count_miss(source: &LiveSource, stale: bool, passes: bool, leads: bool) {
 /// `cache: off`: a call of our own, shared with nobody.
 fn begin_uncached(ctx: &Context<'_>, call: PartCall, started: Moment) -> Begun {
     if let Err(failure) = flight::refused(&call.source, started) {
+        let name = &call.source.plan.name;
+        ctx.ask.trail.note(&ctx.shared.clock, name, || admission::told_of_refusal(&failure));
         return Begun::Lost(Box::new(Lost { call, key: None, failure, origin: Origin::Refused, started }));
     }
     let mut flight = flight_of(ctx, &call);
@@ -269,7 +276,10 @@ async fn recover(ctx: &Context<'_>, tag: &Tag, lost: Lost) -> Part {
         lost.call.source.metrics.fell_back(note.via);
         let event = Event::FallbackUsed { via: note.via, kind: lost.failure.kind.as_str() };
         ctx.shared.events.of_source(&plan.name, event);
-        ctx.ask.trail.note(&ctx.shared.clock, &plan.name, || format!("answered by `{}` instead", note.via));
+        ctx.ask.trail.note(&ctx.shared.clock, &plan.name, || {
+            let age = note.age.map(|age| format!(", {} old", Pretty(age))).unwrap_or_default();
+            format!("answered by `{}` instead{age}", note.via)
+        });
     }
     part
 }
@@ -371,7 +381,10 @@ fn hit(
     freshness: Freshness,
 ) -> Part {
     let origin = Origin::Cache { age, left_ms: left_ms(entry, Some(settings), age) };
-    ctx.ask.trail.note(&ctx.shared.clock, &call.source.plan.name, || format!("cache: hit, {} old", Pretty(age)));
+    ctx.ask.trail.note(&ctx.shared.clock, &call.source.plan.name, || {
+        let past = if left_ms(entry, Some(settings), age) <= 0 { ", past its ttl" } else { "" };
+        format!("cache: hit, {} old{past}", Pretty(age))
+    });
     match entry.value() {
         Ok(fetched) => {
             let (status, counted) = match freshness {

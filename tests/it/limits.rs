@@ -127,6 +127,8 @@ async fn a_refresh_waits_for_no_place() {
         let stale = async || gateway.get("/aggregate").await.expect(200).part("a")["status"] == "stale";
         eventually(SOON, "a refresh is due", stale).await;
         assert_eq!(gateway.upstream("a").await["limits"], json!({"active": 1, "limit": 1, "waiting": 0}));
+        let declined = async || gateway.metric("aggd_cache_refresh_total", &[("result", "declined")]).await > 0.5;
+        eventually(SOON, "it is counted", declined).await;
         assert_eq!(upstream.calls("/one"), 1);
     };
     tokio::join!(gateway.get("/aggregate?q=two"), meanwhile);

@@ -27,6 +27,7 @@ mod examples;
 mod harness;
 mod history;
 mod hostile;
+mod known_wrong;
 mod limits;
 mod rates;
 mod quotas;

@@ -196,6 +196,10 @@ async fn a_routes_bulkhead_lets_so_many_in_and_so_many_wait() {
     let refused = gateway.get("/narrow").await;
     assert_eq!(refused.turned_away(503)["reason"], "route_bulkhead");
     assert_eq!(refused.header("retry-after"), "2");
+    let told = gateway.metric("aggd_events_total", &[("type", "bulkhead.rejected")]).await;
+    assert!((told - 1.0).abs() < f64::EPSILON, "{told}");
+    let waited = gateway.metric("aggd_queue_wait_seconds_count", &of_route).await;
+    assert!((waited - 1.0).abs() < f64::EPSILON, "{waited}: who got no place has not waited for one");
     upstream.on("/slow", Script::json(&json!(1)));
     first.abort();
     second.await.unwrap().unwrap().expect(200);

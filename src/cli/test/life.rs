@@ -47,6 +47,8 @@ pub(crate) struct Ground<'a> {
     pub(crate) environment: Environment,
     pub(crate) files: Files,
     pub(crate) spec: &'a Spec,
+    /// Whether all that the engine decided is kept, of every step.
+    pub(crate) explain: bool,
 }
 
 /// How a test ended.
@@ -101,7 +103,8 @@ async fn live(test: &TestSpec, ground: &Ground<'_>, idle: Idle) -> Verdict {
         Err(why) => return Verdict::of(test.place.clone(), why),
     };
     let shared = Arc::clone(&app.shared);
-    let mut life = Life { test, shared, wire, idle, trail, verdict: Verdict::default() };
+    let explain = ground.explain;
+    let mut life = Life { test, shared, wire, idle, trail, explain, verdict: Verdict::default() };
     if life.give(&test.given) {
         for (index, step) in test.steps.iter().enumerate() {
             if test.steps.len() > 1 {
@@ -150,13 +153,16 @@ struct Life<'a> {
     wire: Arc<Wire>,
     idle: Idle,
     trail: Trail,
+    explain: bool,
     verdict: Verdict,
 }
 
 impl Life<'_> {
     async fn step(&mut self, step: &Step) {
         self.remember();
-        self.verdict.history.retain(|line| !line.is_detail);
+        if !self.explain {
+            self.verdict.history.retain(|line| !line.is_detail);
+        }
         if !self.give(&step.given) {
             return;
         }

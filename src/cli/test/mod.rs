@@ -52,8 +52,8 @@ pub(crate) fn run(config: Option<&Path>, ask: &Test) -> Exit {
     if chosen.is_empty() {
         return none(&tests, &ask.names);
     }
-    let ground = Ground { location, environment, files, spec: &loaded.spec };
-    let mut tally = Tally::new(ask.format);
+    let ground = Ground { location, environment, files, spec: &loaded.spec, explain: ask.explain };
+    let mut tally = Tally::new(ask.format, ask.explain);
     for test in chosen {
         let verdict = life::play(test, &ground);
         tally.add(test, &verdict);

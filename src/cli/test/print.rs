@@ -10,6 +10,7 @@ use crate::cli::args::Format;
 use crate::cli::console;
 use crate::cli::test::diff::Line;
 use crate::cli::test::judge::Failure;
+use crate::cli::test::life::Line as Happened;
 use crate::cli::test::life::Verdict;
 use crate::config::selftest::TestSpec;
 
@@ -19,6 +20,8 @@ const MOST_HISTORY: usize = 60;
 /// Counts and prints.
 pub(crate) struct Tally {
     format: Format,
+    /// Whether it is told what happened even where all went well.
+    explain: bool,
     colour: bool,
     passed: usize,
     failed: usize,
@@ -27,8 +30,8 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    pub(crate) fn new(format: Format) -> Self {
-        Self { format, colour: console::colour_out(), passed: 0, failed: 0, told: Vec::new() }
+    pub(crate) fn new(format: Format, explain: bool) -> Self {
+        Self { format, explain, colour: console::colour_out(), passed: 0, failed: 0, told: Vec::new() }
     }
 
     /// Tells of one test.
@@ -41,7 +44,8 @@ impl Tally {
         }
         match self.format {
             Format::Text if passed => {
-                console::result(&format!("{}  {}", self.paint(GREEN, "ok  "), test.title));
+                let happened = if self.explain { lines(&verdict.history) } else { String::new() };
+                console::result(&format!("{}  {}{happened}", self.paint(GREEN, "ok  "), test.title));
             }
             Format::Text => console::result(&self.failed_text(test, verdict)),
             Format::Json => self.told.push(object(test, verdict)),
@@ -79,14 +83,12 @@ impl Tally {
         }
         if !verdict.history.is_empty() {
             text.push_str("\n      what happened:");
-            let skipped = verdict.history.len().saturating_sub(MOST_HISTORY);
+            let most = if self.explain { usize::MAX } else { MOST_HISTORY };
+            let skipped = verdict.history.len().saturating_sub(most);
             if skipped > 0 {
                 text.push_str(&format!("\n        … {skipped} lines before this"));
             }
-            for line in verdict.history.iter().skip(skipped) {
-                let at = Pretty(line.at.since(Moment::ZERO)).to_string();
-                text.push_str(&format!("\n      {at:>10}  {}", line.text));
-            }
+            text.push_str(&lines(verdict.history.get(skipped..).unwrap_or_default()));
         }
         text
     }
@@ -103,6 +105,16 @@ impl Tally {
     fn paint(&self, colour: &str, text: &str) -> String {
         if self.colour { format!("\u{1b}[{colour}m{text}\u{1b}[0m") } else { text.to_owned() }
     }
+}
+
+/// What happened, a line each.
+fn lines(history: &[Happened]) -> String {
+    let mut text = String::new();
+    for line in history {
+        let at = Pretty(line.at.since(Moment::ZERO)).to_string();
+        text.push_str(&format!("\n      {at:>10}  {}", line.text));
+    }
+    text
 }
 
 const RED: &str = "31";

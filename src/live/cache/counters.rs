@@ -38,6 +38,8 @@ pub(crate) struct Counters {
     pub(crate) refresh_not_modified: u64,
     /// Refreshes that failed.
     pub(crate) refresh_failed: u64,
+    /// Refreshes that were due and not begun: no room, an open circuit, a client that left first.
+    pub(crate) refresh_declined: u64,
 }
 
 /// The running totals.
@@ -55,6 +57,7 @@ pub(super) struct Totals {
     pub(super) refresh_ok: Total,
     pub(super) refresh_not_modified: Total,
     pub(super) refresh_failed: Total,
+    pub(super) refresh_declined: Total,
 }
 
 /// A number that only grows.
@@ -91,6 +94,7 @@ impl Totals {
             refresh_ok: self.refresh_ok.read(),
             refresh_not_modified: self.refresh_not_modified.read(),
             refresh_failed: self.refresh_failed.read(),
+            refresh_declined: self.refresh_declined.read(),
         }
     }
 }

@@ -60,6 +60,7 @@ impl Drop for DueRefresh {
     fn drop(&mut self) {
         if self.departure.is_some() {
             self.entry.gate.decline(self.asked);
+            self.shared.totals.refresh_declined.add(1);
         }
     }
 }

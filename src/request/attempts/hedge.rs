@@ -238,6 +238,7 @@ impl Runners<'_> {
         }
         if number > 1 {
             source.metrics.hedged("won");
+            self.flight.explain(|| format!("hedge: attempt {number} is the first to answer"));
             let took = runner.map_or(Duration::ZERO, |runner| now.since(runner.launched));
             self.flight.shared.events.of_source(&source.plan.name, Event::HedgeWon { n: number - 1, took });
         }

@@ -8,6 +8,7 @@ use http::HeaderValue;
 use smallvec::SmallVec;
 
 use crate::base::Name;
+use crate::base::Pretty;
 use crate::live::Snapshot;
 use crate::live::quota;
 use crate::live::quota::Asker;
@@ -64,6 +65,7 @@ pub(crate) fn take(
         }
     }
     let (standings, receipt) = quota::admit(&charges, shared.clock.now());
+    explain(shared, ask, &charges, &standings);
     let sets = charges.iter().map(|charge| &*charge.quota.set);
     let told = tell(sets.clone().zip(standings.iter().copied()));
     match receipt {
@@ -74,6 +76,24 @@ pub(crate) fn take(
             let problem = refused(&told, sets.zip(standings.iter()));
             Err(headers(&told).into_iter().fold(problem, |problem, (name, value)| problem.header(name, value)))
         }
+    }
+}
+
+/// Notes what each limit says of this request.
+fn explain(shared: &Shared, ask: &Ask<'_>, charges: &[Charge<'_>], standings: &[Standing]) {
+    if !ask.trail.is_on() {
+        return;
+    }
+    let Some(request) = Name::parse("request") else { return };
+    for (Charge { quota, cost, .. }, standing) in charges.iter().zip(standings) {
+        ask.trail.note(&shared.clock, &request, || {
+            let name = &quota.set.name;
+            match standing.short {
+                Some(Short::Rate(wait)) => format!("limit `{name}`: {cost} wanted, there in {}", Pretty(wait)),
+                Some(Short::InFlight) => format!("limit `{name}`: too many at the same time"),
+                None => format!("limit `{name}`: takes {cost}"),
+            }
+        });
     }
 }
 

@@ -59,6 +59,7 @@ pub(crate) fn enter(
     };
     let key = caller::identify(shared, snapshot, ask, door.wanted)?;
     let priority = priority(snapshot, ask, door, key);
+    note(shared, ask, priority);
     if door.limits.is_empty() {
         return Ok(Entry { priority, key: key.cloned(), ..Entry::default() });
     }
@@ -98,8 +99,10 @@ impl Pass {
 
 /// Notes a priority, where it is not everybody's.
 fn note(shared: &Shared, ask: &Ask<'_>, priority: Priority) {
-    let tells = ask.trail.is_on() && priority != Priority::default();
-    if let Some(request) = Name::parse("request").filter(|_| tells) {
+    if ask.trail.is_on()
+        && priority != Priority::default()
+        && let Some(request) = Name::parse("request")
+    {
         ask.trail.note(&shared.clock, &request, || format!("priority {}", priority.as_str()));
     }
 }

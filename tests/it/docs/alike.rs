@@ -3,6 +3,7 @@
 //! | written | stands for |
 //! |---|---|
 //! | `…` in a line of text | any characters |
+//! | `…` as a line of text | any lines, none too |
 //! | `"…"` as a JSON value, or as the last item of a list | any value, any further items |
 //! | `"…": "…"` as a member | any further members |
 //!
@@ -34,21 +35,35 @@ const VOLATILE: [&str; 15] = [
 /// Fails, with where it was, unless the one is as the page shows it.
 #[track_caller]
 pub(super) fn assert_alike(shown: &str, printed: &str, place: &str) {
+    if let Err(why) = alike(shown, printed) {
+        panic!("{place}: {why}");
+    }
+}
+
+/// Whether the one is as the page shows it, else why not.
+pub(super) fn alike(shown: &str, printed: &str) -> Result<(), String> {
     let (shown, printed) = (shown.trim(), printed.trim());
     if shown.starts_with(['{', '['])
         && let Ok(expected) = serde_json::from_str::<Value>(shown)
     {
         let actual: Value = serde_json::from_str(printed)
-            .unwrap_or_else(|error| panic!("{place}: no JSON came ({error}):\n{printed}\ninstead of\n{shown}"));
-        if let Err(why) = values(&expected, &actual, "") {
-            panic!("{place}: {why}\nshown:   {shown}\nprinted: {printed}");
-        }
-        return;
+            .map_err(|error| format!("no JSON came ({error}):\n{printed}\ninstead of\n{shown}"))?;
+        return values(&expected, &actual, "").map_err(|why| format!("{why}\nshown:   {shown}\nprinted: {printed}"));
     }
     let lines = |text: &str| text.lines().map(str::trim_end).map(str::to_owned).collect::<Vec<_>>();
-    let (expected, actual) = (lines(shown), lines(printed));
-    let same = expected.len() == actual.len() && expected.iter().zip(&actual).all(|(one, other)| line(one, other));
-    assert!(same, "{place}: shown\n{shown}\nprinted\n{printed}");
+    let same = all_alike(&lines(shown), &lines(printed));
+    if same { Ok(()) } else { Err(format!("shown\n{shown}\nprinted\n{printed}")) }
+}
+
+fn all_alike(shown: &[String], printed: &[String]) -> bool {
+    match (shown.split_first(), printed.split_first()) {
+        (None, first) => first.is_none(),
+        (Some((any, rest)), _) if any.trim() == ANY => {
+            (0..=printed.len()).any(|skipped| all_alike(rest, &printed[skipped..]))
+        }
+        (Some(_), None) => false,
+        (Some((one, rest)), Some((other, others))) => line(one, other) && all_alike(rest, others),
+    }
 }
 
 /// The same of a reply with its head: the status, and the headers that are shown.
@@ -129,6 +144,8 @@ fn same_type(one: &Value, other: &Value) -> bool {
 fn what_differs_is_told_apart() {
     assert!(line("a … c", "a b c") && line("…", "") && line("x", "x"));
     assert!(!line("a … c", "a b d") && !line("x", "xy") && !line("a…b…c", "acb"));
+    assert!(alike("a\n…\nd", "a\nb\nc\nd").is_ok() && alike("a\n…\nb", "a\nb").is_ok());
+    assert!(alike("a\n…\nd", "a\nb\nc").is_err() && alike("…\na", "a\nb").is_err());
     let alike = |shown: &str, printed: &str| {
         values(&serde_json::from_str(shown).unwrap(), &serde_json::from_str(printed).unwrap(), "").is_ok()
     };

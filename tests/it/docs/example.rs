@@ -3,19 +3,23 @@
 //! | block | what it is |
 //! |---|---|
 //! | `yaml file=PATH` (or `text`) | a file of the configuration; after a command, a change of it, which is loaded |
-//! | `json upstream=/path status=503` | what the upstream answers at that path from here on |
+//! | `json upstream=/path status=503` | what the upstream answers at that path from here on; `hang=yes`: nothing |
 //! | `http sent=/path` | what the upstream was sent last at that path: the request line, headers among others, the body |
 //! | `console` | `$ command` lines, each with what it prints, where the page shows that |
 //!
-//! Commands are `aggd …`, run in the folder, and `curl …`, sent to the running gateway. `exit=1` is what `aggd` ends
-//! with. `https://api.example.org` is the scripted upstream, `localhost:8080` the gateway, `localhost:9090` its
+//! Commands are `aggd …`, run in the folder, and `curl …`, sent to the running gateway; `| grep PATTERN` after one keeps
+//! the lines that match. `exit=1` is what `aggd` ends with. `soon=yes`: it is so after a while, and asked again till then.
+//! `https://api.example.org` is the scripted upstream, `localhost:8080` the gateway, `localhost:9090` its
 //! `admin.listen`.
 
 use std::path::Path;
 use std::time::Duration;
+use std::time::Instant;
 
 use http::Method;
+use regex::Regex;
 
+use crate::docs::alike::alike;
 use crate::docs::alike::assert_alike;
 use crate::docs::alike::assert_reply_alike;
 use crate::harness::Gateway;
@@ -40,7 +44,15 @@ enum Step {
     File { path: String, text: String },
     Upstream { path: String, script: Script },
     Sent { path: String, text: String },
-    Command { command: String, shown: String, exit: i32 },
+    Command(Command),
+}
+
+struct Command {
+    command: String,
+    shown: String,
+    exit: i32,
+    /// Whether it may take a while until it is as shown.
+    soon: bool,
 }
 
 /// The groups of a page, in order of their first blocks.
@@ -58,12 +70,14 @@ pub(super) fn groups(page: &str, text: &str) -> Vec<Group> {
             step(Step::File { path: path.to_owned(), text: text() })
         } else if let Some(path) = attribute("upstream") {
             let kind = attribute("type").unwrap_or("application/json");
-            step(Step::Upstream { path: path.to_owned(), script: script(attribute("status"), kind, &text()) })
+            let hangs = attribute("hang").is_some();
+            let script = if hangs { Script::hang() } else { script(attribute("status"), kind, &text()) };
+            step(Step::Upstream { path: path.to_owned(), script })
         } else if let Some(path) = attribute("sent") {
             step(Step::Sent { path: path.to_owned(), text: text() })
         } else {
             let exit = attribute("exit").map_or(0, |exit| exit.parse().unwrap());
-            commands(&body, exit)
+            commands(&body, exit, attribute("soon").is_some())
         };
         match groups.iter_mut().find(|group| group.name == name) {
             Some(group) => group.steps.extend(steps),
@@ -83,12 +97,15 @@ fn script(status: Option<&str>, kind: &str, body: &str) -> Script {
     }
 }
 
-fn commands(body: &[&str], exit: i32) -> Vec<Step> {
+fn commands(body: &[&str], exit: i32, soon: bool) -> Vec<Step> {
     let mut steps = Vec::new();
     for line in body {
         match (line.strip_prefix("$ "), steps.last_mut()) {
-            (Some(command), _) => steps.push(Step::Command { command: command.to_owned(), shown: String::new(), exit }),
-            (None, Some(Step::Command { shown, .. })) => shown.push_str(&format!("{line}\n")),
+            (Some(command), _) => {
+                let (command, shown) = (command.to_owned(), String::new());
+                steps.push(Step::Command(Command { command, shown, exit, soon }));
+            }
+            (None, Some(Step::Command(Command { shown, .. }))) => shown.push_str(&format!("{line}\n")),
             (None, _) => panic!("a console begins with a command: {line}"),
         }
     }
@@ -98,7 +115,7 @@ fn commands(body: &[&str], exit: i32) -> Vec<Step> {
 impl Group {
     /// Whether it shows what is refused.
     pub(super) fn is_bad(&self) -> bool {
-        self.steps.iter().any(|step| matches!(step, Step::Command { exit, .. } if *exit != 0))
+        self.steps.iter().any(|step| matches!(step, Step::Command(Command { exit, .. }) if *exit != 0))
     }
 
     /// Fails unless `aggd check` finds nothing at all, as it stands in the page.
@@ -116,13 +133,13 @@ impl Group {
     }
 
     fn files_at_first(&self) -> impl Iterator<Item = (&str, &str)> {
-        let first = self.steps.iter().take_while(|step| !matches!(step, Step::Command { .. }));
+        let first = self.steps.iter().take_while(|step| !matches!(step, Step::Command(_)));
         first.filter_map(|step| if let Step::File { path, text } = step { Some((&**path, &**text)) } else { None })
     }
 
     fn needs_gateway(&self) -> bool {
         let runs = |command: &str| ["curl ", "aggd get", "aggd history"].iter().any(|word| command.starts_with(word));
-        self.steps.iter().any(|step| matches!(step, Step::Command { command, .. } if runs(command)))
+        self.steps.iter().any(|step| matches!(step, Step::Command(Command { command, .. }) if runs(command)))
     }
 
     /// Does all that it shows, and holds what comes against it; gives the number of commands.
@@ -142,23 +159,41 @@ impl Group {
                 }
                 Step::Upstream { path, script } => upstream.on(path, script.clone()),
                 Step::Sent { path, text } => self.sent(&upstream, path, text),
-                Step::Command { command, shown, exit } => {
+                Step::Command(command) => {
                     if ran == 0 && self.needs_gateway() {
                         gateway = Some(self.start(&upstream).await);
                     }
                     ran += 1;
-                    let place = format!("{}, `{command}`", self.place);
-                    let printed = perform(&words(command), folder.path(), gateway.as_ref(), *exit, &place).await;
-                    let printed = printed.replace(&upstream.url(""), UPSTREAM);
-                    match shown.trim() {
-                        "" => {}
-                        with_head if with_head.starts_with("HTTP/") => assert_reply_alike(shown, &printed, &place),
-                        _ => assert_alike(shown, &printed, &place),
-                    }
+                    self.hold(command, folder.path(), gateway.as_ref(), &upstream).await;
                 }
             }
         }
         ran
+    }
+
+    /// Runs a command, and holds what comes against what is shown.
+    async fn hold(&self, step: &Command, folder: &Path, gateway: Option<&Gateway>, upstream: &Upstream) {
+        let Command { command, shown, exit, soon } = step;
+        let place = format!("{}, `{command}`", self.place);
+        let (first, pattern) = command.split_once(" | grep ").unwrap_or((command, ""));
+        let began = Instant::now();
+        let printed = loop {
+            let printed = perform(&words(first), folder, gateway, *exit, &place).await;
+            let printed = printed.replace(&upstream.url(""), UPSTREAM);
+            let printed = match words(pattern).first() {
+                Some(pattern) => matching(&printed, pattern),
+                None => printed,
+            };
+            if !soon || alike(shown, &printed).is_ok() || began.elapsed() > SOON {
+                break printed;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        };
+        match shown.trim() {
+            "" => {}
+            with_head if with_head.starts_with("HTTP/") => assert_reply_alike(shown, &printed, &place),
+            _ => assert_alike(shown, &printed, &place),
+        }
     }
 
     /// The gateway with these files, its upstream in place of the one that they name.
@@ -202,12 +237,18 @@ async fn perform(words: &[String], folder: &Path, gateway: Option<&Gateway>, exi
     match (words, gateway) {
         ([first, rest @ ..], Some(gateway)) if first == "curl" => curl(rest, gateway, place).await,
         ([first, rest @ ..], _) if first == "aggd" => {
-            let as_written = rest.first().is_some_and(|word| word == "check" || word == "routes");
+            let as_written = rest.first().is_some_and(|word| ["check", "routes", "test"].contains(&word.as_str()));
             let real = gateway.filter(|_| !as_written).map(Gateway::path);
             run(real.unwrap_or(folder), rest, exit, place)
         }
         _ => panic!("{place}: neither `aggd` nor `curl`"),
     }
+}
+
+/// The lines that match.
+fn matching(text: &str, pattern: &str) -> String {
+    let pattern = Regex::new(pattern).unwrap();
+    text.lines().filter(|line| pattern.is_match(line)).map(|line| format!("{line}\n")).collect()
 }
 
 /// What `aggd` prints: its explanations first, as a terminal shows them.

@@ -5,6 +5,7 @@
 mod alike;
 mod example;
 mod facts;
+mod policies;
 
 use std::path::Path;
 use std::path::PathBuf;
@@ -13,9 +14,10 @@ use crate::docs::example::Group;
 use crate::docs::example::groups;
 
 /// The pages, from the root of the repository.
-const PAGES: [&str; 7] = [
+const PAGES: [&str; 8] = [
     "README.md",
     "docs/configuration.md",
+    "docs/policies.md",
     "docs/testing.md",
     "docs/http-api.md",
     "docs/operations.md",
@@ -72,6 +74,11 @@ async fn what_the_reference_of_the_http_surface_shows_is_what_happens() {
 #[tokio::test]
 async fn what_the_page_about_tests_shows_is_what_happens() {
     play("docs/testing.md", 3).await;
+}
+
+#[tokio::test]
+async fn what_the_page_about_policies_shows_is_what_happens() {
+    play("docs/policies.md", 14).await;
 }
 
 #[tokio::test]

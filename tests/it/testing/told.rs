@@ -53,6 +53,7 @@ FAIL  the bad one (step 2 of 3, request 1 of 3)
              0ms  asks /page
              0ms  answered 200 after 0ms
              0ms  asks /page
+             0ms    gateway: load shedding: 1 of 870 for normal in flight, pressure normal
              0ms    a: cache: hit, 0ms old
              0ms  answered 200 after 0ms
 ";

@@ -268,7 +268,7 @@ fn a_refresh_that_was_due_and_not_begun_is_no_failure_and_pauses_for_a_second() 
         assert!(due(&desk, ms + 999).is_none());
     }
     let counters = desk.cache.counters();
-    assert_eq!((counters.flights, counters.refresh_failed), (0, 0));
+    assert_eq!((counters.flights, counters.refresh_failed, counters.refresh_declined), (0, 0, 3));
 }
 
 #[test]
