@@ -24,6 +24,7 @@ use crate::live::circuit::Circuit;
 use crate::live::gate::Gate;
 use crate::live::gate::GateSlot;
 use crate::live::rate::RateGate;
+use crate::live::throttle::SourceThrottle;
 use crate::meter::now;
 use crate::meter::shared;
 use crate::policy::adaptive::ADAPTIVE_DEFAULTS;
@@ -48,6 +49,8 @@ use crate::policy::priority::Priority;
 use crate::policy::rate::Cost;
 use crate::policy::rate::RATE_WAIT_DEFAULTS;
 use crate::policy::rate::RateLimitSettings;
+use crate::policy::throttle::THROTTLE_DEFAULTS;
+use crate::policy::throttle::Verdict;
 use crate::record::Events;
 
 const BUDGET: Duration = Duration::from_secs(5);
@@ -59,6 +62,7 @@ pub(crate) fn all(criterion: &mut Criterion) {
     handed_on(criterion);
     rates(criterion);
     found_limits(criterion);
+    throttled(criterion);
     together(criterion);
 }
 
@@ -203,6 +207,27 @@ fn found_limits(criterion: &mut Criterion) {
             },
         );
     }
+}
+
+/// A call counted, let through, and its end told; and one of many that are refused.
+fn throttled(criterion: &mut Criterion) {
+    let clock = Clock::start();
+    let well = SourceThrottle::new(THROTTLE_DEFAULTS, None);
+    shared(
+        criterion,
+        "throttle: let through",
+        |_| (),
+        |()| {
+            well.admit(clock.now()).unwrap().record(Verdict::Accepted);
+        },
+    );
+    let turned_away = SourceThrottle::new(THROTTLE_DEFAULTS, None);
+    shared(
+        criterion,
+        "throttle: most are refused",
+        |_| (),
+        |()| turned_away.admit(clock.now()).map(|counted| counted.record(Verdict::TurnedAway)),
+    );
 }
 
 /// All that an attempt passes, at their defaults, in the order of `request/admission.rs`. What is off costs nothing but

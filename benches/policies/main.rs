@@ -39,6 +39,7 @@ mod live {
     pub(crate) mod in_flight;
     pub(crate) mod quota;
     pub(crate) mod rate;
+    pub(crate) mod throttle;
 }
 
 mod meter;

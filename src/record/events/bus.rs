@@ -127,8 +127,7 @@ impl Events {
         }
         let is_wanted = || TypeSet::from_word(self.0.wanted.load(Ordering::Relaxed)).has(kind);
         if kind.is_kept() || is_wanted() {
-            let endpoint = about.endpoint.map(Arc::from);
-            let (details, draw) = (event.details(), fastrand::f64());
+            let draw = fastrand::f64();
             let mut state = self.lock();
             let State { set, thinning, .. } = &mut *state;
             match thinning.admit(&set.sample, (kind, about.source), self.0.clock.now(), draw) {
@@ -136,6 +135,8 @@ impl Events {
                 Some(left_out) => {
                     let (id, at) = state.next_id(&self.0.clock, kind);
                     state.seq += 1;
+                    // Made here, under the lock: what is left out, which may be nearly all, is never made.
+                    let (details, endpoint) = (event.details(), about.endpoint.map(Arc::from));
                     let source = about.source.cloned();
                     let (seq, generation, json) = (state.seq, event.generation(), OnceLock::new());
                     let told = Told { id, kind, at, seq, source, endpoint, generation, left_out, details, json };
