@@ -67,7 +67,7 @@ pub(crate) struct Template {
 pub(crate) enum Piece {
     /// Text as it is (`{{` and `}}` already one brace).
     Literal(String),
-    /// `{name}`: in a source one of its `params`; in a route see [`RouteValue`].
+    /// `{name}`: in a source one of its `params`; in a route see `RouteValue`.
     Placeholder(String),
 }
 

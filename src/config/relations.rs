@@ -29,8 +29,11 @@ pub(crate) fn check(reads: &mut [Read<'_>], left_out: &BTreeSet<String>, finding
     let names = Names::of(reads, left_out);
     for read in reads.iter() {
         match read.document.kind {
-            DocumentKind::Source => fallback_sources(read, &names, findings),
-            DocumentKind::Route => parts(read, reads, &names, findings),
+            DocumentKind::Source => fallback_sources(read, reads, &names, findings),
+            DocumentKind::Route => {
+                parts(read, reads, &names, findings);
+                copies(read, reads, findings);
+            }
             DocumentKind::Server | DocumentKind::Test | DocumentKind::Unknown => {}
         }
     }
@@ -136,14 +139,32 @@ fn clash(error: &matchit::InsertError, paths: &BTreeMap<String, Span>, findings:
     problem(codes::ROUTE_CLASH, message).help("give their placeholders one name, or the paths different segments")
 }
 
-fn fallback_sources(read: &Read<'_>, names: &Names<'_>, findings: &mut Findings) {
+fn fallback_sources(read: &Read<'_>, reads: &[Read<'_>], names: &Names<'_>, findings: &mut Findings) {
     let at = At::document(&read.document.title);
     let at = at.key("fallback");
     for (index, (node, target)) in fallback_targets(read) {
         if let Some(problem) = names.unknown(target, node.scalar()) {
             findings.error(&at.item(index).key("source"), node.span, problem);
+            continue;
+        }
+        // Parameters are passed on by name: one that is not there can never be.
+        let (Item::Source(own), Some(other)) = (&read.item, source_of(reads, target)) else { continue };
+        let passed = |name: &str| own.params.iter().any(|param| param.name == name);
+        if let Some(lacking) = other.params.iter().find(|param| param.required && !passed(&param.name)) {
+            let lacking = &lacking.name;
+            let message = format!("`{target}` requires the parameter `{lacking}`, which `{}` has not", own.name);
+            let never = problem(codes::NO_EFFECT, format!("this step never works: {message}"));
+            let help = format!("give `{lacking}` of `{target}` a default, or declare `{lacking}` here");
+            findings.error(&at.item(index).key("source"), node.span, never.help(help));
         }
     }
+}
+
+fn source_of<'r>(reads: &'r [Read<'_>], name: &str) -> Option<&'r SourceSpec> {
+    reads.iter().find_map(|read| match &read.item {
+        Item::Source(source) if source.name.as_str() == name => Some(&**source),
+        Item::Source(_) | Item::Route(_) | Item::Nothing => None,
+    })
 }
 
 /// The sources among the steps of `fallback`, each with its place in the list.
@@ -174,12 +195,34 @@ fn parts(read: &Read<'_>, reads: &[Read<'_>], names: &Names<'_>, findings: &mut 
             findings.error(&at, span, problem);
             continue;
         }
-        let source = reads.iter().find_map(|read| match &read.item {
-            Item::Source(source) if source.name == part.source => Some(source),
-            Item::Source(_) | Item::Route(_) | Item::Nothing => None,
-        });
+        let source = source_of(reads, part.source.as_str());
         if let (Some(source), Some(entry)) = (source, entry) {
             params(part, source, &entry.value, &at, findings);
+        }
+    }
+}
+
+/// A `stale` step of a route whose sources keep nothing.
+fn copies(read: &Read<'_>, reads: &[Read<'_>], findings: &mut Findings) {
+    let Item::Route(route) = &read.item else { return };
+    let keeps = |part: &PartSpec| {
+        reads.iter().any(|read| match &read.item {
+            Item::Source(source) => source.name == part.source && source.policies.cache.is_some(),
+            Item::Route(_) => false,
+            // What is not known may well.
+            Item::Nothing => read.document.name == part.source.as_str(),
+        })
+    };
+    if route.parts.iter().any(keeps) {
+        return;
+    }
+    let at = At::document(&read.document.title);
+    let at = at.key("fallback");
+    let steps = read.document.node.get("fallback").map(Node::items).unwrap_or_default();
+    for (index, step) in steps.iter().enumerate() {
+        if let Some(stale) = step.entry("stale") {
+            let unused = problem(codes::NO_EFFECT, "`stale` finds nothing: the caches of all these sources are off");
+            findings.warn(&at.item(index).key("stale"), stale.at, unused.help("remove the step, or `cache: off`"));
         }
     }
 }

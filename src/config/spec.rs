@@ -30,6 +30,8 @@ use crate::config::selftest::TestSpec;
 use crate::policy::admission::AdmissionSettings;
 use crate::policy::breaker::BreakerSettings;
 use crate::policy::events::EventSettings;
+use crate::policy::fallback::FallbackSettings;
+use crate::policy::fallback::RouteFallbackSpec;
 use crate::policy::freshness::CacheSettings;
 use crate::policy::keys::AccessSettings;
 use crate::policy::keys::Wanted;
@@ -292,18 +294,7 @@ pub(crate) struct PolicySpec {
     pub(crate) admission: AdmissionSettings,
     /// `None`: `cache: off`: nothing stored, nothing shared, every request calls.
     pub(crate) cache: Option<CacheSettings>,
-    pub(crate) fallback: Vec<FallbackSpec>,
-}
-
-/// One step of `fallback:`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum FallbackSpec {
-    /// A copy at most this long past its ttl.
-    Stale { max_age: Duration },
-    /// Another source, by name; declared, no cycle, depth at most 3.
-    Source(Name),
-    /// A constant, as JSON text.
-    Value(Arc<str>),
+    pub(crate) fallback: FallbackSettings,
 }
 
 /// The first segments of aggd's own paths: no route may lead there, not even one that takes every path.
@@ -329,6 +320,7 @@ pub(crate) struct RouteSpec {
     pub(crate) min_sources: u32,
     /// Its parts in flight at the same time; `None`: all of them.
     pub(crate) max_parallel: Option<NonZeroU32>,
+    pub(crate) fallback: Vec<RouteFallbackSpec>,
     /// The tag of the entries fetched for this route.
     pub(crate) cache_key: String,
     /// Of its requests.

@@ -8,7 +8,6 @@ use bytes::Bytes;
 use http::Method;
 
 use crate::base::Name;
-use crate::config::spec::FallbackSpec;
 use crate::config::spec::PartSpec;
 use crate::config::spec::PolicySpec;
 use crate::config::spec::Respond;
@@ -22,6 +21,7 @@ use crate::config::spec::is_below;
 use crate::plan::door::DoorPlan;
 use crate::plan::door::Doors;
 use crate::plan::door::RouteDoor;
+use crate::plan::fallback::RouteFallback;
 use crate::plan::route::PartPlan;
 use crate::plan::route::RoutePlan;
 use crate::plan::source::CallPlan;
@@ -30,6 +30,8 @@ use crate::plan::source::HttpPlan;
 use crate::plan::source::SourcePlan;
 use crate::plan::table::RouteTable;
 use crate::plan::table::Target;
+use crate::policy::fallback::FallbackSpec;
+use crate::policy::fallback::RouteFallbackSpec;
 use crate::policy::outcome::Classify;
 use crate::policy::quota::LimitSettings;
 use crate::policy::retry::Terms;
@@ -73,8 +75,12 @@ pub(crate) struct Plan {
 pub(crate) fn compile(spec: Spec) -> Plan {
     let by_name: HashMap<Name, usize> =
         spec.sources.iter().enumerate().map(|(place, source)| (source.name.clone(), place)).collect();
-    let sources: Vec<_> =
-        spec.sources.into_iter().map(|source| Arc::new(self::source(source, &spec.server, &by_name))).collect();
+    let stale = stale_in_routes(&spec.routes);
+    let compiled = |source: SourceSpec| {
+        let stale_in_routes = stale.get(&source.name).copied().unwrap_or_default();
+        Arc::new(self::source(source, &spec.server, &by_name, stale_in_routes))
+    };
+    let sources: Vec<_> = spec.sources.into_iter().map(compiled).collect();
     let mut doors = Doors::new(&spec.server);
     let exempted = |route: RoutePlan| {
         let exempt = is_exempt(&spec.server, &route.path);
@@ -101,7 +107,29 @@ pub(crate) fn compile(spec: Spec) -> Plan {
     Plan { server, sources, by_name, alone, routes, table, single: door, single_exempt, limits, digest, rendered }
 }
 
-fn source(spec: SourceSpec, server: &ServerSpec, by_name: &HashMap<Name, usize>) -> SourcePlan {
+/// How far past their ttl the routes want copies of each source.
+fn stale_in_routes(routes: &[RouteSpec]) -> HashMap<Name, Duration> {
+    let mut longest: HashMap<Name, Duration> = HashMap::new();
+    for route in routes {
+        let ages = route.fallback.iter().filter_map(|step| match step {
+            RouteFallbackSpec::Stale { max_age } => Some(*max_age),
+            RouteFallbackSpec::Value { .. } => None,
+        });
+        let Some(age) = ages.max() else { continue };
+        for part in &route.parts {
+            let kept = longest.entry(part.source.clone()).or_default();
+            *kept = age.max(*kept);
+        }
+    }
+    longest
+}
+
+fn source(
+    spec: SourceSpec,
+    server: &ServerSpec,
+    by_name: &HashMap<Name, usize>,
+    stale_in_routes: Duration,
+) -> SourcePlan {
     let policies = spec.policies;
     let call = match spec.upstream {
         Upstream::Http(http) => CallPlan::Http(Box::new(HttpPlan::new(
@@ -116,7 +144,7 @@ fn source(spec: SourceSpec, server: &ServerSpec, by_name: &HashMap<Name, usize>)
         }
     };
     let (ring, terms) = terms(&policies, &spec.classify, &call);
-    let fallback = policies.fallback.into_iter().filter_map(|step| match step {
+    let fallback = policies.fallback.steps.into_iter().filter_map(|step| match step {
         FallbackSpec::Stale { max_age } => Some(Fallback::Stale(max_age)),
         FallbackSpec::Source(name) => by_name.get(&name).map(|place| Fallback::Source(*place)),
         FallbackSpec::Value(text) => Some(Fallback::Value(Bytes::copy_from_slice(text.as_bytes()))),
@@ -145,6 +173,9 @@ fn source(spec: SourceSpec, server: &ServerSpec, by_name: &HashMap<Name, usize>)
         admission: policies.admission,
         cache,
         fallback: fallback.collect(),
+        fallback_on: policies.fallback.on,
+        fallback_reserve: policies.fallback.reserve,
+        stale_in_routes,
         timeout: policies.timeout,
         attempt_timeout: policies.attempt_timeout,
         aggregate: spec.aggregate,
@@ -192,6 +223,7 @@ fn route(spec: RouteSpec, by_name: &HashMap<Name, usize>, doors: &mut Doors) -> 
         timeout: spec.timeout,
         min_sources: usize::try_from(spec.min_sources).unwrap_or(usize::MAX),
         max_parallel: spec.max_parallel.map(|most| usize::try_from(most.get()).unwrap_or(usize::MAX)),
+        fallback: spec.fallback.into_iter().map(RouteFallback::of).collect(),
         tag: spec.cache_key.into(),
         headers: spec.headers,
         door,
@@ -214,6 +246,7 @@ fn aggregate(sources: &[Arc<SourcePlan>], door: DoorPlan) -> RoutePlan {
         timeout: ROUTE_TIMEOUT,
         min_sources: 0,
         max_parallel: None,
+        fallback: Vec::new(),
         tag: AGGREGATE.1.into(),
         headers: Vec::new(),
         door,

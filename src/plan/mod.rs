@@ -2,6 +2,7 @@
 
 mod compile;
 mod door;
+mod fallback;
 mod params;
 mod route;
 mod source;
@@ -11,6 +12,8 @@ mod template;
 pub(crate) use compile::Plan;
 pub(crate) use compile::compile;
 pub(crate) use door::DoorPlan;
+pub(crate) use fallback::Constant;
+pub(crate) use fallback::RouteFallback;
 pub(crate) use params::Bound;
 pub(crate) use params::ParamError;
 pub(crate) use params::Values;

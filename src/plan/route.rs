@@ -16,6 +16,7 @@ use crate::config::spec::RoutePiece;
 use crate::config::spec::RouteTemplate;
 use crate::config::spec::RouteValue;
 use crate::plan::door::DoorPlan;
+use crate::plan::fallback::RouteFallback;
 use crate::plan::template::json_string;
 use crate::shape::Shape;
 
@@ -35,6 +36,8 @@ pub(crate) struct RoutePlan {
     pub(crate) min_sources: usize,
     /// Parts in flight at the same time; `None`: all of them.
     pub(crate) max_parallel: Option<usize>,
+    /// What answers when that or a `required` part does not hold.
+    pub(crate) fallback: Vec<RouteFallback>,
     /// The tag of the cache entries fetched for it.
     pub(crate) tag: Arc<str>,
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,

@@ -26,6 +26,7 @@ use crate::plan::params::ParamError;
 use crate::plan::template;
 use crate::policy::admission::AdmissionSettings;
 use crate::policy::breaker::BreakerSettings;
+use crate::policy::fallback::FallbackOn;
 use crate::policy::freshness::CacheScope;
 use crate::policy::freshness::CacheSettings;
 use crate::policy::outcome::Classify;
@@ -34,9 +35,6 @@ use crate::policy::strategy::Ring;
 use crate::policy::strategy::StrategySettings;
 use crate::shape::Shape;
 use crate::shape::ShapeError;
-
-/// Kept from the source's budget for its fallbacks when one of them calls the network.
-const FALLBACK_RESERVE: Duration = Duration::from_millis(200);
 
 /// A source, compiled.
 #[derive(Debug)]
@@ -58,6 +56,12 @@ pub(crate) struct SourcePlan {
     pub(crate) admission: AdmissionSettings,
     pub(crate) cache: Option<CacheSettings>,
     pub(crate) fallback: Vec<Fallback>,
+    /// The failures that `fallback` is for.
+    pub(crate) fallback_on: FallbackOn,
+    /// Kept from the budget for fallbacks over the network; less than it.
+    pub(crate) fallback_reserve: Duration,
+    /// The longest `stale` step of the routes that it is part of.
+    pub(crate) stale_in_routes: Duration,
     /// Total budget within one request.
     pub(crate) timeout: Duration,
     pub(crate) attempt_timeout: Option<Duration>,
@@ -100,16 +104,16 @@ impl SourcePlan {
     /// How long a flight may take: the budget, less what fallbacks over the network need.
     pub(crate) fn flight_timeout(&self) -> Duration {
         let calls_again = self.fallback.iter().any(|step| matches!(step, Fallback::Source(_)));
-        if calls_again { self.timeout.saturating_sub(FALLBACK_RESERVE.min(self.timeout / 2)) } else { self.timeout }
+        if calls_again { self.timeout.saturating_sub(self.fallback_reserve) } else { self.timeout }
     }
 
-    /// The longest `stale` step, which decides how long entries are kept.
+    /// The longest `stale` step, its own or a route's, which decides how long entries are kept.
     pub(crate) fn longest_stale(&self) -> Duration {
         let ages = self.fallback.iter().filter_map(|step| match step {
             Fallback::Stale(max_age) => Some(*max_age),
             Fallback::Source(_) | Fallback::Value(_) => None,
         });
-        ages.max().unwrap_or_default()
+        ages.max().unwrap_or_default().max(self.stale_in_routes)
     }
 
     /// Client headers whose values shape the answer: those forwarded, and those that the key names.

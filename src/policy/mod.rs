@@ -7,6 +7,7 @@ pub(crate) mod codel;
 pub(crate) mod deadline;
 pub(crate) mod directives;
 pub(crate) mod events;
+pub(crate) mod fallback;
 pub(crate) mod freshness;
 pub(crate) mod gcra;
 pub(crate) mod keys;

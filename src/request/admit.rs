@@ -14,6 +14,7 @@ use crate::request::context::Context;
 use crate::request::error::Problem;
 
 /// One part to be had: its source and its parameters.
+#[derive(Clone)]
 pub(crate) struct PartCall {
     pub(crate) source: Arc<LiveSource>,
     pub(crate) bound: Bound,

@@ -21,6 +21,7 @@ use crate::request::envelope::Placed;
 use crate::request::envelope::Writer;
 use crate::request::error::Problem;
 use crate::request::fanout::Gathered;
+use crate::request::instead;
 use crate::request::part::Verdict;
 use crate::request::reply::After;
 use crate::request::reply::Reply;
@@ -38,22 +39,32 @@ pub(crate) fn route(
 ) -> Result<Reply, Problem> {
     let plans = chosen.iter().filter_map(|place| route.parts.get(*place));
     let placed: Vec<Placed<'_>> = plans.zip(&gathered.parts).collect();
-    let summary = Summary::of(&placed);
-    let (status, mut headers, body) = match refusal(route, &placed) {
-        Some(problem) => {
+    let mut summary = Summary::of(&placed);
+    let blocking = blocking(route, &placed);
+    let value = instead::constant(ctx, (route, handles), &blocking);
+    let (status, mut headers, body) = match (refusal(&blocking), value) {
+        (Some(problem), Some(value)) => {
+            summary.mode = "degraded_fallback";
+            let mut headers = json_headers();
+            if value.status == StatusCode::SERVICE_UNAVAILABLE {
+                headers
+                    .extend(problem.header_map().remove(header::RETRY_AFTER).map(|wait| (header::RETRY_AFTER, wait)));
+            }
+            (value.status, headers, value.body.clone().into())
+        }
+        (Some(problem), None) => {
             let problem = problem.tail(partial(route, &placed, &summary));
             (problem.status, problem.header_map(), problem.body(&ctx.ask.request_id).into())
         }
-        None => {
-            let mut headers = HeaderMap::with_capacity(12);
-            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-            match document(route, &placed, &summary) {
-                Ok(body) => (StatusCode::OK, headers, body),
-                Err(problem) => (problem.status, problem.header_map(), problem.body(&ctx.ask.request_id).into()),
-            }
-        }
+        (None, _) => match document(route, &placed, &summary) {
+            Ok(body) => (StatusCode::OK, json_headers(), body),
+            Err(problem) => (problem.status, problem.header_map(), problem.body(&ctx.ask.request_id).into()),
+        },
     };
     summary.write_headers(&placed, &mut headers);
+    if let Some(value) = value {
+        instead::label(value, &blocking, &mut headers);
+    }
     if status == StatusCode::OK {
         // What a route says of its answers (that they may be kept, say) is not true of its refusals.
         for (name, value) in &route.headers {
@@ -68,6 +79,12 @@ pub(crate) fn route(
     let audit = record(ctx, route, handles, &placed, &summary, status);
     let after = After { audit, refreshes: gathered.refreshes, ..After::default() };
     Ok(Reply { status, headers, body: ReplyBody::Whole(body), after })
+}
+
+fn json_headers() -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(12);
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers
 }
 
 /// The last event of a progressive answer: the envelope without its `results`.
@@ -85,7 +102,7 @@ pub(crate) fn rest(
     text.text("{");
     envelope::after_results(&mut text, &placed, &summary);
     // The status was sent before this could be known: a client that needs those parts looks here.
-    let status = refusal(route, &placed).map_or(StatusCode::OK, |problem| problem.status);
+    let status = refusal(&blocking(route, &placed)).map_or(StatusCode::OK, |problem| problem.status);
     text.text(",\"status\":");
     text.number(status.as_u16());
     text.text("}");
@@ -143,17 +160,20 @@ pub(crate) fn is_unchanged(ctx: &Context<'_>, headers: &HeaderMap) -> bool {
     known.trim() == "*" || known.split(',').any(|tag| strong(tag) == strong(ours))
 }
 
-/// Why the route can't answer: a required part without data, or too few parts.
-fn refusal(route: &RoutePlan, placed: &[Placed<'_>]) -> Option<Problem> {
+/// The parts for want of which the route can't answer: required ones without data, or, with too few, all without.
+pub(crate) fn blocking<'p, 'a>(route: &RoutePlan, placed: &'p [Placed<'a>]) -> Vec<&'p Placed<'a>> {
     let missing = || placed.iter().filter(|(_, part)| part.data.is_none());
-    let required = missing().filter(|(plan, _)| plan.required).count();
     let present = placed.len() - missing().count();
     // A request that picked fewer parts is held to no more than it asked for.
     let too_few = present < route.min_sources.min(placed.len());
-    if required == 0 && !too_few {
+    missing().filter(|(plan, _)| too_few || plan.required).collect()
+}
+
+/// Why the route can't answer.
+fn refusal(blocking: &[&Placed<'_>]) -> Option<Problem> {
+    if blocking.is_empty() {
         return None;
     }
-    let blocking: Vec<&Placed<'_>> = missing().filter(|(plan, _)| too_few || plan.required).collect();
     let failures = || blocking.iter().filter_map(|(_, part)| part.failure.as_ref());
     let names = blocking.iter().map(|(plan, _)| plan.alias.as_str());
     let names = names.collect::<Vec<_>>().join(", ");

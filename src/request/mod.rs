@@ -14,6 +14,7 @@ mod error;
 mod exchange;
 mod fanout;
 mod flight;
+mod instead;
 mod front;
 mod part;
 mod progress;
@@ -112,6 +113,10 @@ async fn run_route(ctx: Context<'_>, route: &Arc<RoutePlan>, handles: &Arc<LiveR
         }
         return Ok(progress::start(&ctx, route, handles, (chosen, calls), form));
     }
-    let parts = fanout::gather(&ctx, &handles.tag, calls, route.max_parallel).await;
-    assemble::route(&ctx, route, handles, &chosen, parts)
+    let asked = instead::wants_copies(route).then(|| calls.clone());
+    let mut gathered = fanout::gather(&ctx, &handles.tag, calls, route.max_parallel).await;
+    if let Some(calls) = asked {
+        instead::old_copies(&ctx, (route, handles), &chosen, &calls, &mut gathered.parts);
+    }
+    assemble::route(&ctx, route, handles, &chosen, gathered)
 }

@@ -222,6 +222,7 @@ mod tests {
             timeout: Duration::ZERO,
             min_sources: 0,
             max_parallel: None,
+            fallback: Vec::new(),
             tag: "t".into(),
             headers: Vec::new(),
             door: crate::plan::DoorPlan::default(),

@@ -268,7 +268,7 @@ async fn recover(ctx: &Context<'_>, tag: &Tag, lost: Lost) -> Part {
         stand_in(&mut part, Status::Stale, fetched);
         part.origin = Origin::CacheAfterError { age, left_ms: left_ms(&entry, plan.cache.as_ref(), age), waited };
         part.fallback = Some(FallbackNote { via: "stale", age: Some(age) });
-    } else if lost.failure.kind.allows_fallback() {
+    } else if plan.fallback_on.fires(lost.failure.kind, lost.failure.status) {
         fall_back(ctx, tag, &lost, &mut part, waited).await;
     }
     lost.call.source.metrics.answered(part.status.as_str(), ctx.now().since(lost.started));
@@ -299,7 +299,7 @@ async fn fall_back(ctx: &Context<'_>, tag: &Tag, lost: &Lost, part: &mut Part, w
                     part.fallback = Some(FallbackNote { via: step.as_str(), age: Some(age) });
                     return;
                 }
-                Some(_) | None => "no copy that is young enough",
+                Some(_) | None => "too_old",
             },
             Fallback::Value(body) => {
                 part.status = Status::Fallback;
@@ -319,7 +319,8 @@ async fn fall_back(ctx: &Context<'_>, tag: &Tag, lost: &Lost, part: &mut Part, w
                 Err(why) => why,
             },
         };
-        ctx.ask.trail.note(&ctx.shared.clock, &plan.name, || format!("fallback `{}`: {why}", step.as_str()));
+        ctx.ask.trail.note(&ctx.shared.clock, &plan.name, || format!("fallback `{}` in vain: {why}", step.as_str()));
+        lost.call.source.metrics.fell_through(step.as_str(), why);
         part.tried.push(step.as_str());
     }
 }
@@ -337,8 +338,8 @@ fn from_source<'a>(
 }
 
 async fn call_instead(ctx: &Context<'_>, tag: &Tag, lost: &Lost, place: usize) -> Result<Part, &'static str> {
-    let source = ctx.snapshot.sources.get(place).ok_or("unknown source")?;
-    let bound = Bound::bind(&source.plan.params, &lost.call.bound.values()).map_err(|_| "parameters do not fit")?;
+    let source = ctx.snapshot.sources.get(place).ok_or(Kind::InternalError.as_str())?;
+    let bound = Bound::bind(&source.plan.params, &lost.call.bound.values()).map_err(|_| "bad_parameter")?;
     let call = PartCall { source: Arc::clone(source), bound, once: true };
     let deadline = lost.started.after(lost.call.source.plan.timeout).min(ctx.deadline.at);
     let mut refreshes = Vec::new();
@@ -356,8 +357,25 @@ async fn call_instead(ctx: &Context<'_>, tag: &Tag, lost: &Lost, place: usize) -
     match (&part.data, &part.failure) {
         (Some(_), _) => Ok(part),
         (None, Some(failure)) => Err(failure.kind.as_str()),
-        (None, None) => Err("no data"),
+        (None, None) => Err(Kind::InternalError.as_str()),
     }
+}
+
+/// A copy for a part that has nothing, at most so long past its ttl: what the route accepts, and the source does not.
+pub(crate) fn old_copy(ctx: &Context<'_>, tag: &Tag, call: &PartCall, part: &mut Part, max_age: Duration) -> bool {
+    let plan = &call.source.plan;
+    let Some(settings) = &plan.cache else { return false };
+    let key = key_of(ctx, call);
+    let now = ctx.now();
+    let ask = cache_ask(&call.source, settings, &key, tag, now);
+    let Some((entry, age)) = ctx.snapshot.cache.stale_for(&ask, StaleWindow::Upto(max_age), now) else { return false };
+    let Ok(fetched) = entry.value() else { return false };
+    let waited = part.waited();
+    stand_in(part, Status::Fallback, fetched);
+    part.origin = Origin::CacheAfterError { age, left_ms: left_ms(&entry, Some(settings), age), waited };
+    part.fallback = Some(FallbackNote { via: "stale", age: Some(age) });
+    call.source.metrics.fell_back("stale");
+    true
 }
 
 fn stale(ctx: &Context<'_>, tag: &Tag, lost: &Lost, window: StaleWindow) -> Option<(Arc<Entry>, Duration)> {

@@ -24,6 +24,7 @@ mod deadlines;
 mod docs;
 mod events;
 mod examples;
+mod fallbacks;
 mod harness;
 mod history;
 mod hostile;

@@ -213,6 +213,7 @@ fn scalar_of_kind(scalar: &Scalar, kind: &Kind) -> Result<(), Problem> {
         Kind::Level => values::level(scalar).map(drop),
         Kind::HeaderName => values::header_name(scalar).map(drop),
         Kind::Selector => values::selector(scalar).map(drop),
+        Kind::Failure => values::failure(scalar).map(drop),
         Kind::Text | Kind::Scalar | Kind::Url | Kind::RoutePath | Kind::JsonPath | Kind::Pattern => Ok(()),
         Kind::Tree
         | Kind::Projection

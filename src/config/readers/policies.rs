@@ -10,7 +10,7 @@ use crate::config::node::Node;
 use crate::config::readers::admission;
 use crate::config::readers::breaker;
 use crate::config::readers::cache;
-use crate::config::readers::fallback::fallback;
+use crate::config::readers::fallback::settings;
 use crate::config::readers::retry;
 use crate::config::readers::strategy;
 use crate::config::spec::PolicySpec;
@@ -25,8 +25,10 @@ pub(crate) fn policies(node: &Node, server: &ServerSpec, at: &At<'_>, findings: 
     let mut retry = retry::retry(node.get("retry"), &at.key("retry"), findings);
     let strategy = strategy::strategy(node, &mut retry, at, findings);
     let cache = cache::cache(node.get("cache"), &at.key("cache"), findings);
+    let timeout = node.duration("timeout").unwrap_or(TIMEOUT);
+    let fallback = settings(node, timeout, cache.as_ref(), at, findings);
     let spec = PolicySpec {
-        timeout: node.duration("timeout").unwrap_or(TIMEOUT),
+        timeout,
         attempt_timeout: node.duration("attempt_timeout"),
         connect_timeout: node.duration("connect_timeout").unwrap_or(server.client.connect_timeout),
         read_timeout: node.duration("read_timeout"),
@@ -37,7 +39,7 @@ pub(crate) fn policies(node: &Node, server: &ServerSpec, at: &At<'_>, findings: 
         one_circuit: node.get("breaker").and_then(|breaker| breaker.word("scope")) == Some("source"),
         breaker: breaker::breaker(node.get("breaker"), &at.key("breaker"), findings),
         admission: admission::admission(node, server, at, findings),
-        fallback: fallback(node, cache.as_ref(), at, findings),
+        fallback,
         cache,
     };
     let told = node.get("timeout").is_some() && node.duration("timeout").is_none();

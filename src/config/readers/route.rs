@@ -16,6 +16,7 @@ use crate::config::findings::problem;
 use crate::config::node::Entry;
 use crate::config::node::Node;
 use crate::config::readers::access;
+use crate::config::readers::fallback::of_route;
 use crate::config::readers::limits;
 use crate::config::readers::projection;
 use crate::config::readers::request::header_key;
@@ -62,6 +63,7 @@ pub(crate) fn route(node: &Node, at: &At<'_>, findings: &mut Findings) -> Option
             more.help(format!("write at most {count}")),
         );
     }
+    let can_fail = min_sources > 0 || parts.iter().any(|part| part.required);
     let merge = respond == Respond::Merge;
     let project = node.get("project").map(|node| projection::projection(Some(node), &at.key("project"), findings));
     let omit = projection::omit(node.get("omit"), &at.key("omit"), findings);
@@ -83,6 +85,7 @@ pub(crate) fn route(node: &Node, at: &At<'_>, findings: &mut Findings) -> Option
         timeout: node.duration("timeout").unwrap_or(TIMEOUT),
         min_sources,
         max_parallel: node.count("max_parallel").and_then(NonZeroU32::new),
+        fallback: of_route(node, can_fail, at, findings),
         cache_key: node.word("cache_key").map_or_else(|| text.clone(), str::to_owned),
         limits: shedding::route_limits(node, at, findings),
         headers: headers(node, at, findings),

@@ -8,6 +8,7 @@ use crate::config::findings::At;
 use crate::config::findings::Findings;
 use crate::config::findings::problem;
 use crate::config::node::Node;
+use crate::config::readers::fallback;
 use crate::config::readers::json;
 use crate::config::readers::params;
 use crate::config::readers::policies;
@@ -72,6 +73,7 @@ pub(crate) fn source(
     if let Some(Upstream::Http(http)) = &upstream {
         strategy::check(own, http, &policies, at, findings);
     }
+    fallback::without_steps(own, &policies, at, findings);
     Some(SourceSpec {
         description: own.word("description").map(str::to_owned),
         shape,

@@ -9,7 +9,6 @@ use crate::config::spec::AuthSpec;
 use crate::config::spec::BodySpec;
 use crate::config::spec::BodyTree;
 use crate::config::spec::Database;
-use crate::config::spec::FallbackSpec;
 use crate::config::spec::HttpSpec;
 use crate::config::spec::Respond;
 use crate::config::spec::RoutePiece;
@@ -22,6 +21,7 @@ use crate::config::tests::clean;
 use crate::config::tests::loaded;
 use crate::policy::breaker::BREAKER_DEFAULTS;
 use crate::policy::breaker::WindowShape;
+use crate::policy::fallback::FallbackSpec;
 use crate::policy::freshness::CACHE_DEFAULTS;
 use crate::policy::freshness::RefreshAhead;
 use crate::shape::Field;
@@ -109,7 +109,7 @@ fn the_example_of_the_documentation_means_what_it_says() {
     assert!(!news.aggregate && weather.aggregate);
     assert!(matches!(&http(news).auth, Some(AuthSpec::Bearer(token)) if token.expose() == SECRET));
     let json = r#"{"items":[1.10,12345678901234567890]}"#;
-    assert!(matches!(&news.policies.fallback[1], FallbackSpec::Value(value) if &**value == json));
+    assert!(matches!(&news.policies.fallback.steps[1], FallbackSpec::Value(value) if &**value == json));
     let route = &spec.routes[0];
     assert_eq!((route.respond, route.cache_key.as_str(), route.parts.len()), (Respond::Merge, "/cities/{city}", 2));
     assert!(route.parts[0].required);
@@ -256,7 +256,7 @@ fn the_rarer_policies_are_read() {
         (&["x-a".to_owned(), "x-b".to_owned()][..], ByteSize::kib(64))
     );
     assert!(!source.policies.breaker.enabled);
-    assert_eq!(source.policies.fallback, [FallbackSpec::Stale { max_age: Duration::from_secs(3600) }]);
+    assert_eq!(source.policies.fallback.steps, [FallbackSpec::Stale { max_age: Duration::from_secs(3600) }]);
     assert_eq!(source.classify.rules.len(), 3);
     let Projection::Fields(fields) = &source.shape.projection else { panic!("no fields") };
     assert!(matches!(&fields[0].1, Field::Value(json) if json == "null"));

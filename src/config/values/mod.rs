@@ -31,6 +31,7 @@ use crate::config::findings::problem;
 use crate::config::node::Scalar;
 use crate::config::scalar::Typed;
 use crate::config::similar;
+use crate::policy::fallback::Trigger;
 use crate::policy::outcome::Kind;
 use crate::policy::outcome::Selector;
 
@@ -119,6 +120,23 @@ pub(crate) fn selector(scalar: &Scalar) -> Result<Selector, Problem> {
             }
         };
         problem(codes::BAD_SELECTOR, format!("{} selects no outcome", scalar.shown())).help(help)
+    })
+}
+
+/// What `fallback_on` names.
+pub(crate) fn failure(scalar: &Scalar) -> Result<Trigger, Problem> {
+    Trigger::parse(&scalar.text).ok_or_else(|| {
+        let kinds = Kind::ALL.iter().map(|kind| kind.as_str()).filter(|kind| Trigger::parse(kind).is_some());
+        let folded = scalar.text.to_ascii_lowercase();
+        let meant = Trigger::parse(&folded).map(|_| folded.as_str());
+        let help = match meant.or_else(|| similar::closest(&scalar.text, kinds.chain(["failure", "timeout"]))) {
+            Some(meant) if !scalar.is_secret() => format!("write `{meant}`"),
+            Some(_) | None => {
+                "write `failure`, a status (`404`), a class (`5xx`) or an outcome (`timeout`, `breaker_open`)"
+                    .to_owned()
+            }
+        };
+        problem(codes::BAD_SELECTOR, format!("{} names no failure", scalar.shown())).help(help)
     })
 }
 

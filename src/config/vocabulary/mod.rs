@@ -99,6 +99,8 @@ pub(crate) enum Kind {
     /// A regular expression.
     Pattern,
     Selector,
+    /// What `fallback_on` names: `failure`, or a selector of a failure.
+    Failure,
     /// Any scalar.
     Scalar,
     /// Any YAML.

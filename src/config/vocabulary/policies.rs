@@ -43,9 +43,16 @@ pub(crate) static POLICIES: Block = Block {
         key("rate_limit", Kind::Block(&RATE_LIMIT), "off", "how many of its calls are sent in a time").or_off(),
         key("cache", Kind::Block(&CACHE), "{}", "keeps answers").or_off(),
         key("fallback", Kind::List(&Kind::Block(&FALLBACK)), "[]", "what stands in for a failed call, in this order"),
+        key("fallback_on", Kind::OneOrMany(&Kind::Failure), "failure", "which failures `fallback` is for"),
+        key(
+            "fallback_reserve",
+            DURATION_OR_ZERO,
+            "200ms",
+            "kept of `timeout` where `fallback` has a `source`; the default is never more than half of it",
+        ),
     ],
     also: None,
-    not_yet: &["fallback_on", "fallback_reserve"],
+    not_yet: &[],
 };
 
 static BREAKER: Block = Block {
@@ -197,7 +204,7 @@ static FALLBACK: Block = Block {
     not_yet: &[],
 };
 
-static STALE: Block = Block {
+pub(super) static STALE: Block = Block {
     keys: &[key("max_age", DURATION, "", "at most this long past its ttl").required()],
     also: None,
     not_yet: &[],

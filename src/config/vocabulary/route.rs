@@ -5,6 +5,7 @@ use crate::config::vocabulary::Kind;
 use crate::config::vocabulary::access::PRIORITIES;
 use crate::config::vocabulary::key;
 use crate::config::vocabulary::limits::ROUTE_LIMIT;
+use crate::config::vocabulary::policies::STALE;
 use crate::config::vocabulary::shedding::ROUTE_BULKHEAD;
 use crate::config::vocabulary::shedding::ROUTE_SHEDDING;
 
@@ -33,6 +34,12 @@ pub(crate) static ROUTE: Block = Block {
         key("min_sources", Kind::Whole { min: 0, max: 10_000 }, "0", "fewer successes are an error: 502, 503 or 504"),
         key("max_parallel", Kind::Whole { min: 1, max: 10_000 }, "", "its parts in flight at once; without it, all")
             .nullable(),
+        key(
+            "fallback",
+            Kind::List(&Kind::Block(&FALLBACK)),
+            "[]",
+            "what answers in place of a 502, 503 or 504 for want of sources, in this order",
+        ),
         key("cache_key", Kind::Text, "(the path)", "tag of the entries fetched for it, for `POST /cache/invalidate`"),
         key("bulkhead", Kind::Block(&ROUTE_BULKHEAD), "", "so many of its requests at a time, the rest wait"),
         key("load_shedding", Kind::Block(&ROUTE_SHEDDING), "", "so many of its requests at a time, by priority"),
@@ -48,7 +55,17 @@ pub(crate) static ROUTE: Block = Block {
         key("priority", PRIORITIES, "(normal)", "how important its requests are, where they do not say it themselves"),
     ],
     also: None,
-    not_yet: &["fallback"],
+    not_yet: &[],
+};
+
+static FALLBACK: Block = Block {
+    keys: &[
+        key("stale", Kind::Block(&STALE), "", "cached copies past their time, for the parts that have nothing"),
+        key("value", Kind::Tree, "", "the whole answer").nullable(),
+        key("status", Kind::Whole { min: 200, max: 599 }, "(200)", "with `value`: the status of the answer"),
+    ],
+    also: None,
+    not_yet: &[],
 };
 
 static PART: Block = Block {

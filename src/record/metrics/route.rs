@@ -12,6 +12,7 @@ use crate::record::metrics::series::Timings;
 pub(crate) struct RouteMetrics {
     duration: Timings<&'static str>,
     requests: Tally<u16>,
+    fallbacks: Tally<&'static str>,
 }
 
 impl RouteMetrics {
@@ -22,15 +23,24 @@ impl RouteMetrics {
     }
 }
 
+impl RouteMetrics {
+    /// The route's own `fallback` answered: `stale`, `value`.
+    pub(crate) fn fell_back(&self, via: &'static str) {
+        self.fallbacks.count(via);
+    }
+}
+
 pub(super) fn families(routes: &[(Arc<str>, Arc<RouteMetrics>)], families: &mut Vec<Family>) {
     let mut duration = Vec::new();
     let mut requests = Vec::new();
+    let mut fallbacks = Vec::new();
     for (path, route) in routes {
         let labels = |name, value: String| vec![("route", path.to_string()), (name, value)];
         duration.extend(route.duration.all().into_iter().map(|(mode, timing)| (labels("mode", mode.into()), timing)));
         requests.extend(
             route.requests.all().into_iter().map(|(status, count)| (labels("status", status.to_string()), count)),
         );
+        fallbacks.extend(route.fallbacks.all().into_iter().map(|(via, count)| (labels("via", via.into()), count)));
     }
     families.extend([
         Family::histogram(
@@ -39,5 +49,6 @@ pub(super) fn families(routes: &[(Arc<str>, Arc<RouteMetrics>)], families: &mut 
             duration,
         ),
         Family::counter("aggd_requests", "Requests answered", requests),
+        Family::counter("aggd_route_fallbacks", "Answers by the `fallback` of a route", fallbacks),
     ]);
 }

@@ -37,6 +37,8 @@ pub(super) struct SourceSeries {
     fallbacks: Tally<&'static str>,
     retry: RetrySeries,
     rate_wait: Timings<()>,
+    /// Steps in vain, each with why.
+    in_vain: Tally<(&'static str, &'static str)>,
     endpoints: Mutex<Vec<Weak<EndpointSeries>>>,
 }
 
@@ -102,6 +104,13 @@ impl SourceMetrics {
     }
 }
 
+impl SourceMetrics {
+    /// A step of `fallback` had nothing: `why` is an outcome, `too_old` or `bad_parameter`.
+    pub(crate) fn fell_through(&self, step: &'static str, why: &'static str) {
+        self.source.in_vain.count((step, why));
+    }
+}
+
 impl SourceSeries {
     fn endpoint(&self, endpoint: &str) -> Arc<EndpointSeries> {
         let mut endpoints = self.lock();
@@ -141,6 +150,7 @@ pub(super) fn families(sources: &Sources, families: &mut Vec<Family>) {
             "Fallbacks that stood in for a source",
             tallied(sources, |source| &source.fallbacks, |via| ("via", via)),
         ),
+        Family::counter("aggd_fallback_failed", "Steps of `fallback` that had nothing", in_vain(sources)),
     ]);
 }
 
@@ -178,6 +188,11 @@ fn tallied<K: Copy + PartialEq>(
 ) -> Vec<(Labels, u64)> {
     let counts = sources.iter().flat_map(|(name, source)| tally(source).all().into_iter().map(move |one| (name, one)));
     counts.map(|(name, (kind, count))| (labelled(name, &[label(kind)]), count)).collect()
+}
+
+fn in_vain(sources: &Sources) -> Vec<(Labels, u64)> {
+    let counts = sources.iter().flat_map(|(name, source)| source.in_vain.all().into_iter().map(move |one| (name, one)));
+    counts.map(|(name, ((step, why), count))| (labelled(name, &[("via", step), ("reason", why)]), count)).collect()
 }
 
 fn labelled(source: &str, labels: &[(&'static str, &str)]) -> Labels {

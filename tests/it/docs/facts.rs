@@ -59,9 +59,11 @@ async fn every_metric_is_told_and_every_metric_told_is_there() {
         source(
             "b",
             &upstream.url("/b"),
-            "fallback: [{ value: 1 }]\nbreaker: { failure_threshold: 2 }\nretry: { max_attempts: 2, backoff: { strategy: none } }",
+            "fallback: [{ stale: { max_age: 1h } }, { value: 1 }]\nbreaker: { failure_threshold: 2 }\nretry: { max_attempts: 2, backoff: { strategy: none } }",
         ),
         source("raced", &upstream.url("/a"), "strategy: { type: hedged, hedge: { delay: 0s, max_extra_load: 1.0 } }"),
+        source("gone", &upstream.url("/b"), "aggregate: false"),
+        "route: /gone\nsources: [gone]\nmin_sources: 1\nfallback: [{ value: 1 }]\n".to_owned(),
     ];
     let limited = format!(
         "{}---\nroute: /limited\nsources: [c]\nload_shedding: {{ max_in_flight: 1 }}\n",
@@ -83,6 +85,7 @@ async fn every_metric_is_told_and_every_metric_told_is_there() {
     let signal = async || gateway.get("/metrics").await.text().contains("aggd_signal{");
     eventually(Duration::from_secs(10), "a signal", signal).await;
     gateway.get("/aggregate").await.expect(200);
+    gateway.get("/gone").await.expect(200);
     gateway.ask(Method::GET, "/aggregate").header("x-request-timeout", "1ms").send().await.expect(504);
     gateway.reload().await.expect(200);
     let page = gateway.get("/metrics").await.expect(200).text();
