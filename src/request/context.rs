@@ -16,8 +16,10 @@ use crate::base::hex;
 use crate::live::Live;
 use crate::live::Snapshot;
 use crate::plan::RequestValues;
+use crate::plan::SourcePlan;
 use crate::policy::deadline;
 use crate::policy::deadline::RequestLimits;
+use crate::policy::freshness::CacheScope;
 use crate::policy::keys::ApiKey;
 use crate::policy::pressure::Level;
 use crate::policy::priority::Priority;
@@ -194,6 +196,17 @@ impl<'a> Context<'a> {
     /// The present moment.
     pub(crate) fn now(&self) -> Moment {
         self.shared.clock.now()
+    }
+}
+
+/// Who asks, as far as it tells copies apart: nobody may be answered with what was fetched for others.
+pub(crate) fn asker(ctx: &Context<'_>, source: &SourcePlan) -> String {
+    let scope = source.cache.as_ref().map_or(CacheScope::Shared, |cache| cache.scope);
+    match (scope, &ctx.key) {
+        (CacheScope::Shared, _) => String::new(),
+        (CacheScope::Tenant | CacheScope::Principal, None) => "@".to_owned(),
+        (CacheScope::Tenant, Some(key)) => format!("@tenant={}", crate::plan::encode(&key.tenant)),
+        (CacheScope::Principal, Some(key)) => format!("@key={}", crate::plan::encode(key.name.as_str())),
     }
 }
 

@@ -31,8 +31,6 @@ use crate::live::cache::Tag;
 use crate::plan::Bound;
 use crate::plan::CallPlan;
 use crate::plan::Fallback;
-use crate::plan::SourcePlan;
-use crate::policy::freshness::CacheScope;
 use crate::policy::freshness::CacheSettings;
 use crate::policy::freshness::Freshness;
 use crate::policy::outcome::Kind;
@@ -43,6 +41,7 @@ use crate::record::Stage;
 use crate::request::admission;
 use crate::request::admit::PartCall;
 use crate::request::context::Context;
+use crate::request::context::asker;
 use crate::request::error::failure;
 use crate::request::exchange;
 use crate::request::flight;
@@ -472,17 +471,6 @@ fn key_text(ctx: &Context<'_>, call: &PartCall) -> String {
         }
     }
     text
-}
-
-/// Who asks, as far as it tells copies apart: nobody may be answered with what was fetched for others.
-fn asker(ctx: &Context<'_>, source: &SourcePlan) -> String {
-    let scope = source.cache.as_ref().map_or(CacheScope::Shared, |cache| cache.scope);
-    match (scope, &ctx.key) {
-        (CacheScope::Shared, _) => String::new(),
-        (CacheScope::Tenant | CacheScope::Principal, None) => "@".to_owned(),
-        (CacheScope::Tenant, Some(key)) => format!("@tenant={}", crate::plan::encode(&key.tenant)),
-        (CacheScope::Principal, Some(key)) => format!("@key={}", crate::plan::encode(key.name.as_str())),
-    }
 }
 
 pub(crate) fn cache_ask<'a>(
